@@ -17,16 +17,18 @@ public partial interface IBackend
     void RmsNorm(TensorView x, TensorView weight, float epsilon, TensorView y, TensorView rstd);
 
     /// <summary>
-    /// Residual and norm in one pass: <c>x += delta</c> (rounded to the activation type), then <see cref="RmsNorm"/> of the sum
-    /// with D = C.
+    /// Residual and norm in one pass: <c>sum = x + delta</c> (rounded to the activation type), then <see cref="RmsNorm"/> of the
+    /// sum with D = C.
     /// </summary>
-    /// <param name="x">[T, C], in and out.</param>
-    /// <param name="delta">[T, C]; may not alias the others.</param>
+    /// <param name="x">[T, C].</param>
+    /// <param name="delta">[T, C].</param>
+    /// <param name="sum">[T, C]; may be <paramref name="x"/> or <paramref name="delta"/> itself.</param>
     /// <param name="weight">[1, C].</param>
     /// <param name="epsilon">ε.</param>
-    /// <param name="y">[T, C].</param>
-    /// <param name="rstd">F32 [T, 1].</param>
-    void AddRmsNorm(TensorView x, TensorView delta, TensorView weight, float epsilon, TensorView y, TensorView rstd);
+    /// <param name="y">[T, C]; may alias <paramref name="delta"/> when <paramref name="sum"/> does not.</param>
+    /// <param name="rstd">F32 (reference: F64) [T, 1].</param>
+    void AddRmsNorm(
+        TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon, TensorView y, TensorView rstd);
 
     /// <summary>
     /// Gradient of <see cref="RmsNorm"/>: with <c>g = dy · w</c> per group, <c>dx (+)= r · (g - x · r² · mean(g · x))</c> and, when
