@@ -33,20 +33,22 @@ public sealed partial class ReferenceBackend
     }
 
     /// <inheritdoc/>
-    public void AddRmsNorm(TensorView x, TensorView delta, TensorView weight, float epsilon, TensorView y, TensorView rstd)
+    public void AddRmsNorm(
+        TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon, TensorView y, TensorView rstd)
     {
         Guard.Shape(weight, 1, x.Cols);
         Guard.Shape(delta, x.Rows, x.Cols);
-        var (xs, ds) = (At(x), At(delta));
+        Guard.Shape(sum, x.Rows, x.Cols);
+        var (xs, ds, sums) = (At(x), At(delta), At(sum));
         for (var t = 0; t < x.Rows; t++)
         {
             for (var j = 0; j < x.Cols; j++)
             {
-                xs[t, j] = Round(xs[t, j] + ds[t, j]);
+                sums[t, j] = Round(xs[t, j] + ds[t, j]);
             }
         }
 
-        RmsNorm(x, weight, epsilon, y, rstd);
+        RmsNorm(sum, weight, epsilon, y, rstd);
     }
 
     /// <inheritdoc/>
