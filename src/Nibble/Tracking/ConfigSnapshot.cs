@@ -1,5 +1,8 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Nibble.Config;
+using YamlDotNet.Core;
+using YamlDotNet.RepresentationModel;
 
 namespace Nibble.Tracking;
 
@@ -12,64 +15,12 @@ internal static class ConfigSnapshot
         "auth_token", "access_token", "bearer",
     ];
 
-    /// <summary>The settings that decide what is trained.</summary>
+    /// <summary>Every key with a value of <see cref="ConfigPrinter"/>'s YAML, in its order.</summary>
     internal static JsonObject Of(RunConfig config)
     {
-        JsonObject values = new()
-        {
-            ["base_model"] = config.BaseModel,
-            ["output_dir"] = config.OutputDir,
-            ["seed"] = config.Seed,
-            ["weight_storage"] = config.Quantization.Storage.ToString().ToLowerInvariant(),
-            ["load_in_4bit"] = config.Quantization.Storage != WeightStorage.Dense,
-            ["double_quantization"] = config.Quantization.DoubleQuantization,
-        };
-        if (config.Lora is { } lora)
-        {
-            values["lora_r"] = lora.Rank;
-            values["lora_alpha"] = lora.Alpha;
-            values["lora_dropout"] = lora.Dropout;
-            values["lora_target_modules"] = List(lora.TargetModules);
-            values["peft_use_rslora"] = lora.RankStabilized;
-            values["lora_model_dir"] = lora.InitialAdapter;
-            values["loraplus_lr_ratio"] = lora.LoraPlusRatio;
-        }
-
-        values["datasets"] = Datasets(config.Data.Train);
-        values["test_datasets"] = Datasets(config.Data.Test);
-        values["val_set_size"] = config.Data.ValidationSize;
-        values["chat_template"] = config.Data.ChatTemplate;
-        values["train_on_inputs"] = config.Data.TrainOnInputs;
-        values["sequence_len"] = config.Sequence.Length;
-        values["sample_packing"] = config.Sequence.SamplePacking;
-        values["pad_to_sequence_len"] = config.Sequence.PadToLength;
-        values["micro_batch_size"] = config.Batch.MicroBatchSize;
-        values["gradient_accumulation_steps"] = config.Batch.AccumulationSteps;
-        values["eval_batch_size"] = config.Batch.EvalBatchSize;
-        values["num_epochs"] = config.Batch.Epochs;
-        values["max_steps"] = config.Batch.MaxSteps;
-        values["loss_normalization"] = config.Batch.Normalization.ToString().ToLowerInvariant();
-        values["optimizer"] = config.Optimizer.Kind == OptimizerKind.AdamW8Bit ? "adamw_bnb_8bit" : "adamw_torch";
-        values["learning_rate"] = config.Optimizer.LearningRate;
-        values["weight_decay"] = config.Optimizer.WeightDecay;
-        values["adam_beta1"] = config.Optimizer.Beta1;
-        values["adam_beta2"] = config.Optimizer.Beta2;
-        values["adam_epsilon"] = config.Optimizer.Epsilon;
-        values["max_grad_norm"] = config.Optimizer.MaxGradNorm;
-        values["lr_scheduler"] = config.Schedule.Kind switch
-        {
-            ScheduleKind.Cosine => "cosine",
-            ScheduleKind.Linear => "linear",
-            ScheduleKind.Constant => "constant",
-            ScheduleKind.ConstantWithWarmup => "constant_with_warmup",
-            _ => config.Schedule.Kind.ToString(),
-        };
-        values["warmup_steps"] = config.Schedule.WarmupSteps;
-        values["warmup_ratio"] = config.Schedule.WarmupRatio;
-        values["logging_steps"] = config.Logging.Steps;
-        values["device"] = config.Engine.Device;
-        values["gradient_checkpointing"] = config.Engine.Recompute != RecomputeMode.Never;
-        return values;
+        YamlStream yaml = [];
+        yaml.Load(new StringReader(ConfigPrinter.Print(config)));
+        return yaml.Documents.Count == 0 ? [] : (JsonObject)Convert(yaml.Documents[0].RootNode)!;
     }
 
     /// <summary>A copy without keys that name secrets, and without user names and passwords inside URLs.</summary>
@@ -86,6 +37,29 @@ internal static class ConfigSnapshot
 
         return clean;
     }
+
+    private static JsonNode? Convert(YamlNode node) => node switch
+    {
+        YamlMappingNode mapping => new JsonObject(mapping.Children.Select(
+            pair => KeyValuePair.Create(((YamlScalarNode)pair.Key).Value ?? string.Empty, Convert(pair.Value)))),
+        YamlSequenceNode sequence => new JsonArray([.. sequence.Children.Select(Convert)]),
+        YamlScalarNode scalar => Scalar(scalar.Value ?? string.Empty, scalar.Style),
+        _ => null,
+    };
+
+    private static JsonValue? Scalar(string text, ScalarStyle style) => style != ScalarStyle.Plain
+        ? JsonValue.Create(text)
+        : text switch
+        {
+            "" or "~" or "null" => null,
+            "true" => JsonValue.Create(true),
+            "false" => JsonValue.Create(false),
+            _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long whole)
+                => JsonValue.Create(whole),
+            _ when double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number)
+                && double.IsFinite(number) => JsonValue.Create(number),
+            _ => JsonValue.Create(text),
+        };
 
     private static JsonNode? Clean(JsonNode? node) => node switch
     {
@@ -114,15 +88,4 @@ internal static class ConfigSnapshot
 
         return false;
     }
-
-    private static JsonArray List(IEnumerable<string> items) =>
-        new([.. items.Select(item => (JsonNode)JsonValue.Create(item))]);
-
-    private static JsonArray Datasets(IEnumerable<DatasetOptions> sets) =>
-        new([.. sets.Select(set => (JsonNode)new JsonObject
-        {
-            ["path"] = set.Path,
-            ["type"] = set.Type,
-            ["split"] = set.Split,
-        })]);
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Nibble.Tensors;
 
 namespace Nibble.Tracking.Wandb;
 
@@ -60,8 +61,8 @@ public sealed class WandbOfflineTracker(WandbSettings settings, TimeProvider tim
         _log.Append(_records.GlobMetric("*", MetricNames.GlobalStep));
         _log.Append(_records.Environment(metadata));
 
-        AtomicFile.Write(Path.Combine(FilesDirectory, WandbFiles.ConfigName), WandbFiles.Config(run, $"nibble-{Version}"));
-        AtomicFile.Write(Path.Combine(FilesDirectory, WandbFiles.MetadataName), WandbFiles.Metadata(metadata));
+        WriteFile(WandbFiles.ConfigName, WandbFiles.Config(run, $"nibble-{Version}"));
+        WriteFile(WandbFiles.MetadataName, WandbFiles.Metadata(metadata));
         _log.Append(_records.Files([WandbFiles.ConfigName, WandbFiles.MetadataName]));
         PointLatestRun(root, folder);
         Announce();
@@ -132,8 +133,7 @@ public sealed class WandbOfflineTracker(WandbSettings settings, TimeProvider tim
         WandbLog log = Opened();
         int runtime = (int)Runtime;
         log.Append(_records.Summary([], runtime));
-        AtomicFile.Write(
-            Path.Combine(FilesDirectory, WandbFiles.SummaryName), WandbFiles.Summary(_summary, runtime));
+        WriteFile(WandbFiles.SummaryName, WandbFiles.Summary(_summary, runtime));
         log.Append(_records.Files([WandbFiles.SummaryName]));
         log.Append(_records.Exit(exitCode, runtime));
         log.Append(_records.Final());
@@ -150,6 +150,9 @@ public sealed class WandbOfflineTracker(WandbSettings settings, TimeProvider tim
 
     private WandbLog Opened() =>
         _log ?? throw new InvalidOperationException("the W&B run is not open: Start comes first, Finish last");
+
+    private void WriteFile(string name, byte[] content) =>
+        AtomicFile.WriteAllBytes(Path.Combine(FilesDirectory, name), content);
 
     private void AddBookkeeping(
         string name,
