@@ -1,6 +1,8 @@
 namespace Nibble.Config;
 
-/// <summary>Checks a tree against the key table, one key at a time: names, types, allowed values, ranges, status.</summary>
+/// <summary>
+/// Checks a tree against the key table, one key at a time: names, types, allowed values, ranges, status.
+/// </summary>
 internal sealed class ConfigChecker(string file, bool lenient)
 {
     public List<ConfigFinding> Errors { get; } = [];
@@ -137,7 +139,8 @@ internal sealed class ConfigChecker(string file, bool lenient)
 
         if ((spec.Kind & KeyKind.TextList) == 0)
         {
-            return key with { Usable = (spec.Kind & KeyKind.Anything) != 0 || !Mismatch(list, key.Path, spec.Expectation) };
+            var anything = (spec.Kind & KeyKind.Anything) != 0;
+            return key with { Usable = anything || !Mismatch(list, key.Path, spec.Expectation) };
         }
 
         var usable = true;

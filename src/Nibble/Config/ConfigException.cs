@@ -1,6 +1,8 @@
 namespace Nibble.Config;
 
-/// <summary>A configuration that cannot run. Carries every finding at once, so that one look repairs the file.</summary>
+/// <summary>
+/// A configuration that cannot run. Carries every finding at once, so that one look repairs the file.
+/// </summary>
 public sealed class ConfigException : Exception
 {
     /// <summary>Makes the exception from what was found.</summary>

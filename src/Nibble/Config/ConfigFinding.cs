@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Nibble.Config;
 
-/// <summary>One thing wrong, or worth knowing, about a configuration: where it stands, and what to write instead.</summary>
+/// <summary>
+/// One thing wrong, or worth knowing, about a configuration: where it stands, and what to write instead.
+/// </summary>
 public sealed record ConfigFinding
 {
     /// <summary>Name of the YAML file as it was given.</summary>

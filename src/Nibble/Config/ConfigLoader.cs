@@ -4,8 +4,8 @@ namespace Nibble.Config;
 /// Reads a run's YAML, with flags laid over it. Everything wrong is found in one pass and thrown together.
 /// <para>
 /// Paths of models, adapters, checkpoints and data sets are used as given when they exist from the working directory;
-/// else, when they exist beside the config file, that is meant; else they stay as given. A path given as a flag is always
-/// taken from the working directory, and so is <c>output_dir</c>.
+/// else, when they exist beside the config file, that is meant; else they stay as given. A path given as a flag is
+/// always taken from the working directory, and so is <c>output_dir</c>.
 /// </para>
 /// </summary>
 public static class ConfigLoader

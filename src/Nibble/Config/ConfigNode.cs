@@ -16,7 +16,9 @@ internal abstract class ConfigNode(Origin origin)
     /// <summary>The value in words, cut to a length that fits a message.</summary>
     public abstract string Describe();
 
-    /// <summary>The value as one line of text.</summary>
+    /// <summary>
+    /// The value as one line. What is below a mapping is not shown: an unknown key there may be a secret.
+    /// </summary>
     public abstract string Flat();
 
     protected static string Cut(string text) => text.Length <= 80 ? text : string.Concat(text.AsSpan(0, 77), "...");
@@ -55,7 +57,9 @@ internal sealed class SequenceNode(Origin origin, List<ConfigNode> items) : Conf
 
     public override string Describe() => Items.Count == 0 ? "an empty list" : $"a list of {Items.Count}";
 
-    public override string Flat() => Cut("[" + string.Join(", ", Items.Select(item => item.Flat())) + "]");
+    public override string Flat() => Items.TrueForAll(item => item is ScalarNode)
+        ? Cut("[" + string.Join(", ", Items.Select(item => item.Flat())) + "]")
+        : Describe();
 }
 
 /// <summary>A YAML mapping in the order written.</summary>
@@ -65,8 +69,7 @@ internal sealed class MappingNode(Origin origin, List<MappingEntry> entries) : C
 
     public override string Describe() => Entries.Count == 0 ? "an empty mapping" : "a mapping";
 
-    public override string Flat() =>
-        Cut("{" + string.Join(", ", Entries.Select(entry => $"{entry.Key}: {entry.Value.Flat()}")) + "}");
+    public override string Flat() => Describe();
 }
 
 /// <summary>One key of a mapping.</summary>

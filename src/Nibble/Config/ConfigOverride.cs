@@ -8,8 +8,8 @@ namespace Nibble.Config;
 public sealed record ConfigOverride(string Key, string? Value)
 {
     /// <summary>
-    /// Reads <c>--key value</c>, <c>--key=value</c> and bare <c>--key</c>. A key that only takes true or false takes the
-    /// next argument only when that is one of them. Hyphens in a key stand for underscores.
+    /// Reads <c>--key value</c>, <c>--key=value</c> and bare <c>--key</c>. A key that only takes true or false takes
+    /// the next argument only when that is one of them. Hyphens in a key stand for underscores.
     /// </summary>
     /// <param name="arguments">Arguments after the verb and the config file.</param>
     /// <exception cref="ConfigException">An argument that is no flag.</exception>

@@ -6,7 +6,9 @@ namespace Nibble.Config;
 /// </summary>
 public static class ConfigPrinter
 {
-    /// <summary>Prints a run. Parsing the text gives an equal run (but for the lines data sets were written on).</summary>
+    /// <summary>
+    /// Prints a run. Parsing the text gives an equal run (but for the lines data sets were written on).
+    /// </summary>
     /// <param name="config">The run.</param>
     /// <param name="sources">
     /// Dotted key to where its value came from; absent keys are marked as defaults. Null prints no marks.

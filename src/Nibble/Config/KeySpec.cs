@@ -22,6 +22,9 @@ internal sealed record ValueRange(double Low, double High, bool WithoutLow = fal
 
     public static ValueRange Above(double low) => new(low, double.PositiveInfinity, WithoutLow: true);
 
+    /// <summary>A share below 1 or a count that fits 32 bits.</summary>
+    public static ValueRange Count { get; } = new(0, int.MaxValue, WithoutLow: true);
+
     public bool Holds(double value) =>
         (WithoutLow ? value > Low : value >= Low) && (WithoutHigh ? value < High : value <= High);
 

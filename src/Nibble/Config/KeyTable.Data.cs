@@ -11,7 +11,7 @@ internal static partial class KeyTable
         Key("test_datasets", EntryList, "Evaluation data; excludes `val_set_size`.", children: DatasetKeys()),
         Key("val_set_size", Number,
             "Rows taken from the end of the shuffled training data for evaluation: at most 1 a share, above 1 a count.",
-            "0.0", range: ValueRange.AtLeast(0)),
+            "0.0", range: new ValueRange(0, int.MaxValue)),
         Key("chat_template", Text, "Template of conversations, by name.", note: "the tokenizer's own"),
         Key("chat_template_jinja", Text, "Template as Jinja text; wins over the name."),
         Key("eot_tokens", TextList, "Tokens that end a turn.", note: "the tokenizer's EOS"),

@@ -2,7 +2,8 @@ namespace Nibble.Config;
 
 /// <summary>
 /// Every key of a run: schema, default, documentation and status in one place. The loader, the printer and
-/// <c>docs/config.md</c> are all made from it. A new key is one line here and its use in <see cref="RunConfigBuilder"/>.
+/// <c>docs/config.md</c> are all made from it. A new key is one line here and its use in <see
+/// cref="RunConfigBuilder"/>.
 /// </summary>
 internal static partial class KeyTable
 {
@@ -30,8 +31,8 @@ internal static partial class KeyTable
     public static IReadOnlyList<(string Path, KeyLevel Level)> Nested { get; } = [.. NestedOf(Root, "")];
 
     /// <summary>
-    /// Whether an unknown key looks like a credential. Such a key is refused even where unknown keys pass, and its value
-    /// never leaves the tree.
+    /// Whether an unknown key looks like a credential. Such a key is refused even where unknown keys pass, and its
+    /// value never leaves the tree.
     /// </summary>
     public static bool IsSecret(string name)
     {

@@ -1,17 +1,20 @@
 namespace Nibble.Config;
 
 /// <summary>
-/// Name lists the key table is made from. Apart from the table, because the order in which the parts of one static class
-/// initialise is not defined.
+/// Name lists the key table is made from. Apart from the table, because the order in which the parts of one static
+/// class initialise is not defined.
 /// </summary>
 internal static class KnownNames
 {
-    /// <summary>Projections of a decoder layer, in the order the layer uses them: every linear but the output head.</summary>
+    /// <summary>
+    /// Projections of a decoder layer, in the order the layer uses them: every linear but the output head.
+    /// </summary>
     public static IReadOnlyList<string> Projections { get; } =
         ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     /// <summary>Values of <c>type</c> in a dataset entry.</summary>
-    public static IReadOnlyList<string> DatasetTypes { get; } = ["completion", "alpaca", "chat_template", "input_output"];
+    public static IReadOnlyList<string> DatasetTypes { get; } =
+        ["completion", "alpaca", "chat_template", "input_output"];
 
     /// <summary>Keys of a user-defined dataset type.</summary>
     public static IReadOnlyList<string> UserDefinedTypeKeys { get; } =

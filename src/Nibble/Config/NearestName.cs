@@ -5,7 +5,8 @@ public static class NearestName
 {
     /// <summary>
     /// The candidate with the fewest insertions, deletions and substitutions (Levenshtein, ignoring case), or null when
-    /// even that one differs in more than a third of its characters (two are always allowed).
+    /// even that one differs in more than a third of its characters (two are always allowed). A name that only goes on
+    /// where a candidate ends, or the other way round, counts as two: <c>lora_rank</c> means <c>lora_r</c>.
     /// </summary>
     /// <param name="name">What was written.</param>
     /// <param name="candidates">Known names; the first of several equally near wins.</param>
@@ -25,6 +26,13 @@ public static class NearestName
         foreach (var candidate in candidates)
         {
             var distance = Distance(name.ToUpperInvariant(), candidate.ToUpperInvariant());
+            if (Math.Min(name.Length, candidate.Length) >= 5
+                && (name.StartsWith(candidate, StringComparison.OrdinalIgnoreCase)
+                    || candidate.StartsWith(name, StringComparison.OrdinalIgnoreCase)))
+            {
+                distance = Math.Min(distance, 2);
+            }
+
             var most = Math.Max(2, Math.Min(name.Length, candidate.Length) / 3);
             if (distance <= most && distance < Math.Max(name.Length, candidate.Length) && distance < bestDistance)
             {

@@ -95,7 +95,8 @@ internal sealed partial class RunConfigBuilder
 
         void WarnUnlessType(string name, string wanted)
         {
-            if (entry.Find(name) is { Usable: true } key && kind != wanted && entry.Find("type") is null or { Usable: true })
+            if (entry.Find(name) is { Usable: true } key && kind != wanted
+                && entry.Find("type") is null or { Usable: true })
             {
                 Warn(key, $"has no effect: it belongs to type: {wanted}, and this entry is {kind ?? "pre-tokenised"}.");
             }

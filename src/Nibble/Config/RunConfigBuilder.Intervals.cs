@@ -20,7 +20,7 @@ internal sealed partial class RunConfigBuilder
             {
                 if (root.Has(name) && !IsOffValue(name))
                 {
-                    Error(name, "there is no evaluation data; give test_datasets or val_set_size, or leave this key out.");
+                    Error(name, "there is no evaluation data; give test_datasets or val_set_size, or remove this key.");
                 }
             }
 

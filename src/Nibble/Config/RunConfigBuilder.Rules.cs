@@ -20,7 +20,7 @@ internal sealed partial class RunConfigBuilder
             Both("warmup_steps", "warmup_ratio", "keep one");
         }
 
-        if (root.Number("val_set_size") > 0 && root.Find("test_datasets") is not null)
+        if (root.Number("val_set_size") > 0 && root.Has("test_datasets"))
         {
             Both("val_set_size", "test_datasets", "split the training data, or name evaluation data");
         }
@@ -79,6 +79,11 @@ internal sealed partial class RunConfigBuilder
                 Error(key, "needs an adapter; add adapter: lora, or remove this key to train every weight.");
             }
 
+            return;
+        }
+
+        if (!adapter.Usable)
+        {
             return;
         }
 

@@ -1,8 +1,8 @@
 namespace Nibble.Config;
 
 /// <summary>
-/// Checked keys to a <see cref="RunConfig"/>: what keys mean together. Every getter falls back to the table's default, so
-/// a run is built even from a wrong file, and all contradictions are found beside the wrong values.
+/// Checked keys to a <see cref="RunConfig"/>: what keys mean together. Every getter falls back to the table's default,
+/// so a run is built even from a wrong file, and all contradictions are found beside the wrong values.
 /// </summary>
 internal sealed partial class RunConfigBuilder(string file, ConfigChecker checker, ConfigSection root)
 {
@@ -255,7 +255,7 @@ internal sealed partial class RunConfigBuilder(string file, ConfigChecker checke
             {
                 Found = key.Node.Describe(),
                 Allowed = ["auto", "cpu", "cuda", "cuda:N"],
-                Nearest = NearestName.Find(device, ["auto", "cpu", "cuda"]),
+                Nearest = device is "gpu" ? "cuda" : NearestName.Find(device, ["auto", "cpu", "cuda"]),
             });
         }
 

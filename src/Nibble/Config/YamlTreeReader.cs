@@ -27,7 +27,9 @@ internal sealed class YamlTreeReader
         parser = new Parser(new StringReader(text));
     }
 
-    /// <summary>Decodes strictly: a byte that is not UTF-8 is an error with its line and column, not a question mark.</summary>
+    /// <summary>
+    /// Decodes strictly: a byte that is not UTF-8 is an error with its line and column, not a question mark.
+    /// </summary>
     /// <exception cref="ConfigException">The bytes are not UTF-8.</exception>
     public static string Decode(ReadOnlySpan<byte> bytes, string file)
     {
@@ -73,7 +75,12 @@ internal sealed class YamlTreeReader
         }
         catch (YamlException e)
         {
-            throw new ConfigException([.. findings, reader.Finding(e.Start, $"invalid YAML: {e.Message.TrimEnd('.')}.")]);
+            throw new ConfigException(
+                [.. findings, reader.Finding(e.Start, $"invalid YAML: {e.Message.TrimEnd('.')}.")]);
+        }
+        catch (InvalidOperationException)
+        {
+            throw new ConfigException([.. findings, reader.Lost()]);
         }
     }
 
@@ -98,6 +105,10 @@ internal sealed class YamlTreeReader
         catch (YamlException e)
         {
             problem = $"invalid YAML: {e.Message.TrimEnd('.')}.";
+        }
+        catch (InvalidOperationException)
+        {
+            problem = "invalid YAML: a bracket or a quote is not closed.";
         }
 
         throw new ConfigException([new ConfigFinding { File = "", Flag = flag, Key = flag, Problem = problem }]);
@@ -235,7 +246,8 @@ internal sealed class YamlTreeReader
             }
             else if (first is not null)
             {
-                findings.Add(Finding(key.Start, $"the key stands twice, first on {first.Origin}; keep one.", key.Value));
+                findings.Add(
+                    Finding(key.Start, $"the key stands twice, first on {first.Origin}; keep one.", key.Value));
             }
             else
             {
@@ -279,6 +291,12 @@ internal sealed class YamlTreeReader
             mapping.Entries.ConvertAll(entry => new MappingEntry(entry.Key, origin, Relocate(entry.Value, origin)))),
         _ => node,
     };
+
+    // The scanner of YamlDotNet loses its own place in some unclosed flow collections and says so only by this
+    // exception.
+    private ConfigFinding Lost() => Finding(
+        parser.Current?.End ?? Mark.Empty,
+        "invalid YAML after this point: a bracket or a quote is not closed.");
 
     private void Count(Mark at)
     {

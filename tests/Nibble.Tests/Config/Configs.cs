@@ -28,6 +28,9 @@ internal static class Configs
 
         """;
 
+    public static string Swap(this string text, string old, string replacement) =>
+        text.Replace(old, replacement, StringComparison.Ordinal);
+
     public static RunConfig Of(string text) => ConfigLoader.Parse(text, File).Config;
 
     public static RunConfig Of(string text, params string[] flags) =>
