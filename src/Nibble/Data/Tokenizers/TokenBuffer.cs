@@ -14,6 +14,9 @@ public sealed class TokenBuffer
     /// <summary>Forgets the ids and keeps the memory.</summary>
     public void Clear() => Count = 0;
 
+    /// <summary>Takes the last id back.</summary>
+    public void RemoveLast() => Count--;
+
     /// <summary>Writes one id.</summary>
     /// <param name="id">Token id.</param>
     public void Add(int id)
