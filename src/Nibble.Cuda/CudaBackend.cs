@@ -6,10 +6,10 @@ namespace Nibble.Cuda;
 
 /// <summary>
 /// The ops on one NVIDIA card of compute capability 8.0 or later. Ops are enqueued on one stream and nothing but
-/// <see cref="Download"/>, <see cref="Synchronize"/>, and the first products of a new shape class
+/// <see cref="Download"/>, <see cref="Synchronize"/>, <see cref="QuantizeAbsMax"/> and the first products of a new shape class
 /// wait. Kernels follow the type of their views: BF16 or F32 with F32 arithmetic.
 /// </summary>
-public sealed unsafe partial class CudaBackend : IDisposable
+public sealed unsafe partial class CudaBackend : IBackend
 {
     private readonly CudaContext _context;
     private readonly CudaOptions _options;
@@ -32,25 +32,26 @@ public sealed unsafe partial class CudaBackend : IDisposable
         _context = new CudaContext(_options);
         _staging = new StagingRing(_context);
         _tables = new DeviceTables(_context, _staging);
+        _products = new Products(_context, _options);
     }
 
-    /// <summary>As <see cref="IBackend"/> says.</summary>
+    /// <inheritdoc/>
     public string Name => $"{_context.Info.Name} (cuda:{_context.Info.Ordinal})";
 
     /// <summary>The card.</summary>
     public CudaDeviceInfo Device => _context.Info;
 
-    /// <summary>As <see cref="IBackend"/> says.</summary>
+    /// <inheritdoc/>
     public DType ActivationType => _options.ActivationType;
 
-    /// <summary>As <see cref="IBackend"/> says.</summary>
+    /// <inheritdoc/>
     public TensorView DequantizationScratch { get; set; }
 
-    /// <summary>As <see cref="IBackend"/> says.</summary>
+    /// <inheritdoc/>
+    public bool NeedsDequantizationScratch => true;
 
-    /// <summary>Device bytes this backend holds for itself, besides the context.</summary>
-    public long OwnBytes => _tables.Bytes;
-
+    /// <summary>Device bytes this backend holds for itself, besides the context: products' workspace, tables, partial sums.</summary>
+    public long OwnBytes => _products.WorkspaceBytes + _tables.Bytes;
 
     /// <summary>Device bytes handed out by <see cref="Allocate"/>, and <see cref="OwnBytes"/>.</summary>
     public long LiveBytes => _context.LiveBytes;
@@ -70,23 +71,17 @@ public sealed unsafe partial class CudaBackend : IDisposable
     /// </summary>
     public long? ProcessMemoryBytes() => _context.Usage.ProcessBytes();
 
-    /// <summary>Takes zero-filled memory.</summary>
-    /// <param name="bytes">Size.</param>
-    /// <param name="kind">Where.</param>
+    /// <inheritdoc/>
     public DeviceMemory Allocate(long bytes, MemoryKind kind = MemoryKind.Device) => _context.Allocate(bytes, kind);
 
-    /// <summary>Copies between host and card.</summary>
-    /// <param name="source">From.</param>
-    /// <param name="destination">To.</param>
+    /// <inheritdoc/>
     public void Upload(ReadOnlySpan<byte> source, TensorView destination)
     {
         CheckTransfer(source.Length, destination);
         _staging.Upload(source, destination.Address);
     }
 
-    /// <summary>Copies between host and card.</summary>
-    /// <param name="source">From.</param>
-    /// <param name="destination">To.</param>
+    /// <inheritdoc/>
     public void Download(TensorView source, Span<byte> destination)
     {
         CheckTransfer(destination.Length, source);
@@ -103,8 +98,7 @@ public sealed unsafe partial class CudaBackend : IDisposable
         }
     }
 
-    /// <summary>Fills with zero bits.</summary>
-    /// <param name="destination">Gapless.</param>
+    /// <inheritdoc/>
     public void Zero(TensorView destination)
     {
         Guard.Contiguous(destination);
@@ -116,10 +110,10 @@ public sealed unsafe partial class CudaBackend : IDisposable
         }
     }
 
-    /// <summary>As <see cref="IBackend"/> says.</summary>
+    /// <inheritdoc/>
     public void Synchronize() => _context.Synchronize();
 
-    /// <summary>As <see cref="IBackend"/> says.</summary>
+    /// <inheritdoc/>
     public void Dispose()
     {
         if (_disposed)
@@ -129,6 +123,8 @@ public sealed unsafe partial class CudaBackend : IDisposable
 
         _disposed = true;
         _context.Synchronize();
+        DisposeParameterTables();
+        _products.Dispose();
         _tables.Dispose();
         _staging.Dispose();
         _context.Dispose();

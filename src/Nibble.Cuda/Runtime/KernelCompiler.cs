@@ -147,13 +147,9 @@ internal sealed unsafe class KernelCompiler : IDisposable
     {
         try
         {
-            CacheFile.Write(path, stream =>
-            {
-                stream.Write(SHA256.HashData(cubin));
-                stream.Write(cubin);
-            });
+            AtomicFile.WriteAllBytes(path, [.. SHA256.HashData(cubin), .. cubin]);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (StorageException e)
         {
             CacheProblem = e.Message;
         }

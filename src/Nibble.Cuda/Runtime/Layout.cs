@@ -3,8 +3,8 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// How element-wise kernels walk a matrix: items of one or 16 bytes' worth of elements, row by row. Gapless operands collapse to
-/// one long row.
+/// How element-wise kernels walk operands of one shape: items of one element or of 16 bytes, row by row; gapless operands as one
+/// long row.
 /// </summary>
 internal readonly struct Layout
 {
@@ -12,10 +12,18 @@ internal readonly struct Layout
 
     private const int WideBytes = 16;
 
+    // Kernels loop over what a grid leaves: enough blocks to fill any card many times over, few enough to start quickly.
+    private const int MaxBlocks = 1 << 16;
+
     private readonly bool _collapsed;
 
-    private Layout(long rows, long cols, bool collapsed, bool wide) =>
-        (Rows, Cols, _collapsed, Wide) = (rows, cols, collapsed, wide);
+    /// <summary>The layout of a loop over two operands of one shape.</summary>
+    internal Layout(TensorView a, TensorView b)
+    {
+        _collapsed = a.IsContiguous && b.IsContiguous;
+        (Rows, Cols) = _collapsed ? (1, a.Count) : (a.Rows, a.Cols);
+        Wide = IsWide(a) && IsWide(b);
+    }
 
     /// <summary>Rows to walk.</summary>
     internal long Rows { get; }
@@ -26,48 +34,23 @@ internal readonly struct Layout
     /// <summary>Whether every access may be 16 bytes wide.</summary>
     internal bool Wide { get; }
 
-    /// <summary>The layout of a loop over [rows, cols] of operands that all have this shape.</summary>
-    internal static Layout Flat(TensorView a) => Make(a, a, a, 1, true);
-
-    /// <summary>As above, two operands.</summary>
-    internal static Layout Flat(TensorView a, TensorView b) => Make(a, b, b, 1, true);
-
-    /// <summary>As above, three operands.</summary>
-    internal static Layout Flat(TensorView a, TensorView b, TensorView c) => Make(a, b, c, 1, true);
-
-    /// <summary>Rows kept as they are, because their index matters; columns in pieces of a divisor of <paramref name="unit"/>.</summary>
-    internal static Layout ByRow(TensorView a, TensorView b, int unit) => Make(a, b, b, unit, false);
-
     /// <summary>A view's stride in this layout.</summary>
     internal long Stride(TensorView view) => _collapsed ? Cols : view.Stride;
 
-    /// <summary>Threads' worth of work, and the grid for it.</summary>
-    internal LaunchShape Shape(int elementBytes)
-    {
-        var items = Rows * (Cols / (Wide ? WideBytes / elementBytes : 1));
-        return LaunchShape.Of(Math.Min((items + Threads - 1) / Threads, MaxBlocks), Threads);
-    }
-
-    /// <summary>Whether 16-byte accesses fit a view.</summary>
+    /// <summary>Whether rows are whole 16-byte pieces at multiples of 16.</summary>
     internal static bool IsWide(TensorView view) =>
         view.Address % WideBytes == 0
         && (view.Rows <= 1 || (long)view.Stride * view.DType.Size() % WideBytes == 0)
         && (long)view.Cols * view.DType.Size() % WideBytes == 0;
 
-    // Grid-stride loops: enough blocks to fill any card many times over, few enough to keep the launch cheap.
-    private const int MaxBlocks = 1 << 16;
+    /// <summary>The grid of a loop over this layout.</summary>
+    internal LaunchShape Grid(int elementBytes) => Grid(Rows * Cols / (Wide ? WideBytes / elementBytes : 1));
 
-    private static Layout Make(TensorView a, TensorView b, TensorView c, int unit, bool mayCollapse)
-    {
-        var collapsed = mayCollapse && a.IsContiguous && b.IsContiguous && c.IsContiguous;
-        var bytes = a.DType.Size();
-        var elements = collapsed ? a.Count : unit == 1 ? a.Cols : unit;
-        var aligned = a.Address % WideBytes == 0 && b.Address % WideBytes == 0 && c.Address % WideBytes == 0;
-        var strides = collapsed
-            || ((long)a.Stride * bytes % WideBytes == 0 && (long)b.Stride * bytes % WideBytes == 0
-                && (long)c.Stride * bytes % WideBytes == 0);
-        var wide = aligned && strides && elements * bytes % WideBytes == 0
-            && a.DType == b.DType && b.DType == c.DType;
-        return collapsed ? new Layout(1, a.Count, true, wide) : new Layout(a.Rows, a.Cols, false, wide);
-    }
+    /// <summary>The grid of a loop over a view.</summary>
+    internal static LaunchShape Grid(TensorView view, bool wide) =>
+        Grid(view.Count / (wide ? WideBytes / view.DType.Size() : 1));
+
+    /// <summary>The grid of a loop over that many items.</summary>
+    internal static LaunchShape Grid(long items) =>
+        LaunchShape.Of(Math.Min((items + Threads - 1) / Threads, MaxBlocks), Threads);
 }

@@ -1,0 +1,81 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using Nibble.Cuda.Interop;
+using Nibble.Tensors;
+
+namespace Nibble.Cuda.Runtime;
+
+/// <summary>
+/// Product kernels chosen by timing, one line per class of shapes: class, tab, 64 bytes in hexadecimal. One file per card, library
+/// version and workspace size, because a choice means nothing elsewhere.
+/// </summary>
+internal sealed class TuningFile
+{
+    private static readonly SearchValues<char> Hexadecimal = SearchValues.Create("0123456789abcdef");
+
+    private readonly string _path;
+    private readonly Dictionary<string, string> _choices;
+
+    internal TuningFile(string folder, string card, long version, long workspaceBytes)
+    {
+        var name = string.Concat(card.Select(c => char.IsAsciiLetterOrDigit(c) ? char.ToLowerInvariant(c) : '-'));
+        _path = Path.Combine(folder, $"products-{name}-{version}-{workspaceBytes >> 20}.tsv");
+        _choices = Read();
+    }
+
+    /// <summary>The choice of an earlier run, or null.</summary>
+    internal CublasLt.Algorithm? Find(in ProductClass kind)
+    {
+        if (!_choices.TryGetValue(kind.ToString(), out var text))
+        {
+            return null;
+        }
+
+        CublasLt.Algorithm algorithm = default;
+        Convert.FromHexString(text).CopyTo(MemoryMarshal.AsBytes(new Span<CublasLt.Algorithm>(ref algorithm)));
+        return algorithm;
+    }
+
+    /// <summary>Records a choice at once: a run that is killed later resumes with the same kernels.</summary>
+    internal void Add(in ProductClass kind, CublasLt.Algorithm algorithm)
+    {
+        _choices[kind.ToString()] = Convert.ToHexStringLower(MemoryMarshal.AsBytes(new ReadOnlySpan<CublasLt.Algorithm>(in algorithm)));
+        // What another process recorded meanwhile stays.
+        foreach (var (key, value) in Read())
+        {
+            _choices.TryAdd(key, value);
+        }
+
+        try
+        {
+            var lines = _choices.OrderBy(c => c.Key, StringComparer.Ordinal).Select(c => $"{c.Key}\t{c.Value}\n");
+            AtomicFile.WriteAllText(_path, string.Concat(lines));
+        }
+        catch (StorageException)
+        {
+            // The choice holds for this process all the same.
+        }
+    }
+
+    private Dictionary<string, string> Read()
+    {
+        var choices = new Dictionary<string, string>(StringComparer.Ordinal);
+        try
+        {
+            foreach (var line in File.Exists(_path) ? File.ReadAllLines(_path) : [])
+            {
+                var tab = line.IndexOf('\t', StringComparison.Ordinal);
+                if (tab > 0 && line.Length == tab + 1 + 128 && !line.AsSpan(tab + 1).ContainsAnyExcept(Hexadecimal))
+                {
+                    choices[line[..tab]] = line[(tab + 1)..];
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            choices.Clear();
+        }
+
+        return choices;
+    }
+}
