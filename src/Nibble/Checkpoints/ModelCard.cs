@@ -1,0 +1,85 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Nibble.Checkpoints;
+
+/// <summary>Facts for the README.md beside an adapter. Texts are printed as they are: leave secrets out.</summary>
+public sealed record ModelCard
+{
+    /// <summary>Version of Nibble that trained the adapter.</summary>
+    public required string NibbleVersion { get; init; }
+
+    /// <summary>Data sets, by name or path.</summary>
+    public IReadOnlyList<string> Datasets { get; init; } = [];
+
+    /// <summary>Rows of the results table: name and value.</summary>
+    public IReadOnlyList<(string Name, string Value)> Results { get; init; } = [];
+
+    /// <summary>The training config, or null to leave it out.</summary>
+    public string? ConfigYaml { get; init; }
+
+    /// <summary>The card.</summary>
+    /// <param name="config">The adapter it describes.</param>
+    public string ToMarkdown(LoraAdapterConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        var text = new StringBuilder();
+        var model = config.BaseModel ?? "unknown";
+        text.Append("---\n");
+        text.Append("base_model: ").Append(Quote(model)).Append('\n');
+        text.Append("library_name: peft\npipeline_tag: text-generation\ntags:\n");
+        foreach (var tag in new[] { $"base_model:adapter:{model}", "lora", "nibble", "transformers" })
+        {
+            text.Append("- ").Append(Quote(tag)).Append('\n');
+        }
+
+        text.Append("---\n\n# LoRA adapter for ").Append(model).Append("\n\n");
+        text.Append("Rank ").Append(config.Rank).Append(", alpha ").Append(PythonJson.Number(config.Alpha));
+        text.Append(config.RankStabilized ? ", rank-stabilised scaling" : "");
+        text.Append(", on ").AppendJoin(", ", config.TargetModules).Append(".\n");
+        if (Datasets.Count > 0)
+        {
+            text.Append("\n## Training data\n\n");
+            foreach (var dataset in Datasets)
+            {
+                text.Append("- ").Append(dataset).Append('\n');
+            }
+        }
+
+        if (Results.Count > 0)
+        {
+            text.Append("\n## Results\n\n| | |\n|---|---|\n");
+            foreach (var (name, value) in Results)
+            {
+                text.Append("| ").Append(name).Append(" | ").Append(value).Append(" |\n");
+            }
+        }
+
+        if (ConfigYaml is not null)
+        {
+            // A fence longer than any in the config cannot be closed by it.
+            var fence = new string('`', Math.Max(3, LongestRun(ConfigYaml) + 1));
+            text.Append("\n<details><summary>Training config</summary>\n\n").Append(fence).Append("yaml\n");
+            text.Append(ConfigYaml.TrimEnd()).Append('\n').Append(fence).Append("\n\n</details>\n");
+        }
+
+        text.Append("\n### Framework versions\n\n- Nibble ").Append(NibbleVersion).Append('\n');
+        text.Append("- PEFT ").Append(AdapterConfigJson.PeftVersion).Append(" (file layout)\n");
+        return text.ToString();
+    }
+
+    // A JSON string is a YAML double-quoted scalar.
+    private static string Quote(string value) => $"\"{JsonEncodedText.Encode(value)}\"";
+
+    private static int LongestRun(string text)
+    {
+        var (longest, run) = (0, 0);
+        foreach (var c in text)
+        {
+            run = c == '`' ? run + 1 : 0;
+            longest = Math.Max(longest, run);
+        }
+
+        return longest;
+    }
+}
