@@ -1,0 +1,311 @@
+// Attention forward on tensor cores: bf16, head widths that are multiples of 32 up to 256, sm_80 and later. The
+// launcher is Attention.cs; compiled once per head width with HEAD_DIM defined. Algorithm: T. Dao, "FlashAttention-2"
+// (2023), algorithm 1.
+//
+// One block computes a tile of query rows of one head of one sample. Its four warps hold 16 * blocks query rows each,
+// so the softmax never leaves a warp. Key tiles are visited from the last visible one backwards; masks are only
+// computed on tiles that cross the diagonal or the window's edge.
+#include "Tile.cuh"
+
+#ifndef HEAD_DIM
+#define HEAD_DIM 128
+#endif
+
+// Keys of one tile: 64, or 32 where the accumulators of wide heads leave fewer registers.
+#define KEY_TILE (HEAD_DIM > 128 ? 32 : 64)
+
+extern __shared__ __align__(128) unsigned char shared_memory[];
+
+// Shared memory: Q [queries x width], K [keys x width], V [keys x width], all bf16 in the layout of Tile.cuh.
+template <int width, int blocks, int keys>
+__device__ __forceinline__ void attention_forward(
+    const bf16* q, long long q_stride, const bf16* k, long long k_stride, const bf16* v, long long v_stride,
+    const int* cu_query, const int* cu_key, bf16* o, long long o_stride, float* lse, long long lse_stride, int group,
+    float scale_log2, int window)
+{
+    constexpr int threads = 128;
+    constexpr int queries = 64 * blocks;
+    const float infinity = __int_as_float(0x7f800000);
+
+    int head = blockIdx.x;
+    int sample = blockIdx.y;
+    int query_start = cu_query[sample];
+    int key_start = cu_key[sample];
+    int n = cu_query[sample + 1] - query_start;
+    int m = cu_key[sample + 1] - key_start;
+    // Late tiles see the most keys; starting them first keeps the tail of the grid short.
+    int tile_first_query = (int)(gridDim.z - 1 - blockIdx.z) * queries;
+    if (tile_first_query >= n)
+    {
+        return;
+    }
+
+    // Query i sees keys j with i + shift - window < j <= i + shift.
+    int shift = m - n;
+    int key_end = min(tile_first_query + queries, n) + shift;
+    int key_begin = window > 0 ? max(tile_first_query + shift - window + 1, 0) : 0;
+    int first_tile = key_begin / keys;
+    int end_tile = key_end > 0 ? (key_end + keys - 1) / keys : 0;
+
+    int lane = threadIdx.x & 31;
+    int warp = threadIdx.x >> 5;
+    int g = lane >> 2;
+    int t = lane & 3;
+    int warp_row = warp * 16 * blocks;
+    int warp_first = tile_first_query + warp_row;
+    int warp_last = warp_first + 16 * blocks - 1;
+
+    q += query_start * q_stride + (long long)head * width;
+    k += key_start * k_stride + (long long)(head / group) * width;
+    v += key_start * v_stride + (long long)(head / group) * width;
+    o += query_start * o_stride + (long long)head * width;
+    lse += head * lse_stride + query_start;
+
+    unsigned char* q_memory = shared_memory;
+    unsigned q_tile = shared_address(shared_memory);
+    unsigned k_tile = q_tile + queries * width * 2;
+    unsigned v_tile = k_tile + keys * width * 2;
+    LaneOffset offset = lane_offset<width>(lane);
+
+    // Row 0 is row g of a 16-row block, row 1 is row g + 8; sums are per lane until the end.
+    float acc[blocks][width / 8][4];
+    float row_max[blocks][2];
+    float row_sum[blocks][2];
+#pragma unroll
+    for (int b = 0; b < blocks; b++)
+    {
+        row_max[b][0] = row_max[b][1] = -infinity;
+        row_sum[b][0] = row_sum[b][1] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < width / 8; i++)
+        {
+            acc[b][i][0] = acc[b][i][1] = acc[b][i][2] = acc[b][i][3] = 0.0f;
+        }
+    }
+
+    if (first_tile < end_tile)
+    {
+        load_tile_async<width, queries, threads>(q_tile, q, q_stride, tile_first_query, n);
+        load_tile_async<width, keys, threads>(k_tile, k, k_stride, (end_tile - 1) * keys, m);
+        copy_async_commit();
+        load_tile_async<width, keys, threads>(v_tile, v, v_stride, (end_tile - 1) * keys, m);
+        copy_async_commit();
+    }
+
+    for (int tile = end_tile - 1; tile >= first_tile; tile--)
+    {
+        int tile_first_key = tile * keys;
+        if (tile == end_tile - 1)
+        {
+            // Q and the first K have landed, the first V may still be under way.
+            copy_async_wait<1>();
+            __syncthreads();
+        }
+        else
+        {
+            // K of this tile has landed for every thread, and no warp reads the previous V any more: it
+            // may be replaced.
+            copy_async_wait<0>();
+            __syncthreads();
+            load_tile_async<width, keys, threads>(v_tile, v, v_stride, tile_first_key, m);
+            copy_async_commit();
+        }
+
+        // The same for all lanes of a warp: whether any of its rows sees any key of this tile.
+        bool active = warp_first < n && tile_first_key <= warp_last + shift
+            && (window == 0 || tile_first_key + keys - 1 > warp_first + shift - window);
+
+        // S = Q K^T; columns 8 i .. 8 i + 7 of row block b in s[b][i].
+        float s[blocks][keys / 8][4];
+        if (active)
+        {
+#pragma unroll
+            for (int b = 0; b < blocks; b++)
+            {
+#pragma unroll
+                for (int i = 0; i < keys / 8; i++)
+                {
+                    s[b][i][0] = s[b][i][1] = s[b][i][2] = s[b][i][3] = 0.0f;
+                }
+            }
+
+#pragma unroll
+            for (int d = 0; d < width; d += 16)
+            {
+                unsigned a[blocks][4];
+#pragma unroll
+                for (int b = 0; b < blocks; b++)
+                {
+                    load_matrix_x4(a[b], block_address<width>(q_tile, offset, warp_row + 16 * b, d));
+                }
+
+#pragma unroll
+                for (int i = 0; i < keys; i += 16)
+                {
+                    unsigned r[4];
+                    load_matrix_x4(r, block_address<width>(k_tile, offset, i, d));
+#pragma unroll
+                    for (int b = 0; b < blocks; b++)
+                    {
+                        mma_bf16(s[b][i / 8], a[b], r[0], r[2]);
+                        mma_bf16(s[b][i / 8 + 1], a[b], r[1], r[3]);
+                    }
+                }
+            }
+        }
+
+        // V of this tile has landed for every thread, and no warp reads K any more: it may be replaced.
+        copy_async_wait<0>();
+        __syncthreads();
+        if (tile > first_tile)
+        {
+            load_tile_async<width, keys, threads>(k_tile, k, k_stride, tile_first_key - keys, m);
+            copy_async_commit();
+        }
+
+        if (!active)
+        {
+            continue;
+        }
+
+        // Rows at or past n carry zeros and are never stored; keys at or past m lie beyond the diagonal of
+        // every row before n.
+        bool whole = tile_first_key + keys - 1 <= warp_first + shift
+            && (window == 0 || tile_first_key > warp_last + shift - window);
+#pragma unroll
+        for (int b = 0; b < blocks; b++)
+        {
+            if (!whole)
+            {
+#pragma unroll
+                for (int i = 0; i < keys / 8; i++)
+                {
+#pragma unroll
+                    for (int e = 0; e < 4; e++)
+                    {
+                        int key = tile_first_key + i * 8 + t * 2 + (e & 1);
+                        int last_key = warp_first + b * 16 + g + (e >> 1) * 8 + shift;
+                        bool visible = key <= last_key && (window == 0 || key > last_key - window);
+                        s[b][i][e] = visible ? s[b][i][e] : -infinity;
+                    }
+                }
+            }
+
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+            {
+                float top = row_max[b][half];
+#pragma unroll
+                for (int i = 0; i < keys / 8; i++)
+                {
+                    top = fmaxf(top, fmaxf(s[b][i][half * 2], s[b][i][half * 2 + 1]));
+                }
+
+                // The four lanes of a quad hold one row.
+                top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
+                top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
+                // A row that has seen no key yet subtracts 0, so that exp2(-infinity) stays 0 and never NaN.
+                float base = top == -infinity ? 0.0f : top * scale_log2;
+                float correction = exp2_approximate(row_max[b][half] * scale_log2 - base);
+                row_max[b][half] = top;
+                float sum = 0.0f;
+#pragma unroll
+                for (int i = 0; i < keys / 8; i++)
+                {
+                    float p0 = exp2_approximate(s[b][i][half * 2] * scale_log2 - base);
+                    float p1 = exp2_approximate(s[b][i][half * 2 + 1] * scale_log2 - base);
+                    s[b][i][half * 2] = p0;
+                    s[b][i][half * 2 + 1] = p1;
+                    sum += p0 + p1;
+                }
+
+                row_sum[b][half] = row_sum[b][half] * correction + sum;
+#pragma unroll
+                for (int i = 0; i < width / 8; i++)
+                {
+                    acc[b][i][half * 2] *= correction;
+                    acc[b][i][half * 2 + 1] *= correction;
+                }
+            }
+        }
+
+        // O += P V. The accumulator layout of S is the A layout of P, two column blocks to a step of 16 keys.
+#pragma unroll
+        for (int i = 0; i < keys; i += 16)
+        {
+            unsigned a[blocks][4];
+#pragma unroll
+            for (int b = 0; b < blocks; b++)
+            {
+                a[b][0] = pack_bf16(s[b][i / 8][0], s[b][i / 8][1]);
+                a[b][1] = pack_bf16(s[b][i / 8][2], s[b][i / 8][3]);
+                a[b][2] = pack_bf16(s[b][i / 8 + 1][0], s[b][i / 8 + 1][1]);
+                a[b][3] = pack_bf16(s[b][i / 8 + 1][2], s[b][i / 8 + 1][3]);
+            }
+
+#pragma unroll
+            for (int d = 0; d < width; d += 16)
+            {
+                unsigned r[4];
+                load_matrix_x4_transposed(r, block_address<width>(v_tile, offset, i, d));
+#pragma unroll
+                for (int b = 0; b < blocks; b++)
+                {
+                    mma_bf16(acc[b][d / 8], a[b], r[0], r[1]);
+                    mma_bf16(acc[b][d / 8 + 1], a[b], r[2], r[3]);
+                }
+            }
+        }
+    }
+
+#pragma unroll
+    for (int b = 0; b < blocks; b++)
+    {
+        float inverse[2];
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+        {
+            float sum = row_sum[b][half];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            inverse[half] = sum > 0.0f ? 1.0f / sum : 0.0f;
+            int row = warp_first + b * 16 + g + half * 8;
+            if (t == 0 && row < n)
+            {
+                // ln 2 returns from powers of two to powers of e.
+                lse[row] = sum > 0.0f ? (row_max[b][half] * scale_log2 + log2f(sum)) * 0.693147180559945f : -infinity;
+            }
+        }
+
+        store_rows<width, width>(
+            q_memory + (warp_row + 16 * b) * width * 2, acc[b], inverse[0], inverse[1], 0, o, o_stride,
+            warp_first + b * 16, n, lane);
+    }
+}
+
+// q [Tq, H x width], k and v [Tk, Hkv x width] with their row strides in elements, cu_* I32 [samples + 1], o like q,
+// lse [H, Tq]. group = H / Hkv; scale_log2 = scale * log2(e), above 0. Grid (H, samples, tiles of 64 queries in the
+// longest sample), 128 threads.
+extern "C" __global__ void __launch_bounds__(128) attention_forward_64(
+    const bf16* q, long long q_stride, const bf16* k, long long k_stride, const bf16* v, long long v_stride,
+    const int* cu_query, const int* cu_key, bf16* o, long long o_stride, float* lse, long long lse_stride, int group,
+    float scale_log2, int window)
+{
+    attention_forward<HEAD_DIM, 1, KEY_TILE>(
+        q, q_stride, k, k_stride, v, v_stride, cu_query, cu_key, o, o_stride, lse, lse_stride, group,
+        scale_log2, window);
+}
+
+#if HEAD_DIM <= 128
+// The same with tiles of 128 queries: each key and value fragment serves two row blocks, which halves the
+// shared-memory traffic.
+extern "C" __global__ void __launch_bounds__(128) attention_forward_128(
+    const bf16* q, long long q_stride, const bf16* k, long long k_stride, const bf16* v, long long v_stride,
+    const int* cu_query, const int* cu_key, bf16* o, long long o_stride, float* lse, long long lse_stride, int group,
+    float scale_log2, int window)
+{
+    attention_forward<HEAD_DIM, 2, KEY_TILE>(
+        q, q_stride, k, k_stride, v, v_stride, cu_query, cu_key, o, o_stride, lse, lse_stride, group,
+        scale_log2, window);
+}
+#endif

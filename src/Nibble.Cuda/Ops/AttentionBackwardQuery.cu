@@ -1,0 +1,171 @@
+// dQ and delta; see AttentionBackward.cuh.
+#include "AttentionBackward.cuh"
+
+extern __shared__ __align__(128) unsigned char shared_memory[];
+
+__device__ __forceinline__ float bf16_low(unsigned pair)
+{
+    return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float bf16_high(unsigned pair)
+{
+    return __uint_as_float(pair & 0xffff0000u);
+}
+
+__device__ __forceinline__ float dot_pair(unsigned a, unsigned b)
+{
+    return bf16_low(a) * bf16_low(b) + bf16_high(a) * bf16_high(b);
+}
+
+// q, o, d_o [T, H x D], k, v [T, Hkv x D] with row strides in elements, lse F32 [H, T], cu I32 [samples + 1].
+// Writes dq [T, H x D] and delta F32 [H, T], delta = rowsum(dO * O). group = H / Hkv; scale_log2 = scale * log2(e).
+// Grid (H, samples, tiles of 64 queries in the longest sample), 128 threads.
+// Shared memory: Q and dO [64 x D]; two stages of K and V [WALK_TILE x D].
+extern "C" __global__ void __launch_bounds__(128) attention_backward_query(
+    const bf16* d_o, long long d_o_stride, const bf16* q, long long q_stride, const bf16* k, long long k_stride,
+    const bf16* v, long long v_stride, const bf16* o, long long o_stride, const float* lse, long long lse_stride,
+    const int* cu, float* delta, long long delta_stride, bf16* dq, long long dq_stride, int group, float scale,
+    float scale_log2, int window)
+{
+    constexpr int width = HEAD_DIM;
+    constexpr int threads = 128;
+    constexpr int queries = 64;
+    constexpr int keys = WALK_TILE;
+    constexpr unsigned tile_bytes = keys * width * 2;
+
+    int head = blockIdx.x;
+    int start = cu[blockIdx.y];
+    int n = cu[blockIdx.y + 1] - start;
+    // Late tiles see the most keys; starting them first keeps the tail of the grid short.
+    int tile_first = (int)(gridDim.z - 1 - blockIdx.z) * queries;
+    if (tile_first >= n)
+    {
+        return;
+    }
+
+    int first_tile = window > 0 ? max(tile_first - window + 1, 0) / keys : 0;
+    int end_tile = (min(tile_first + queries, n) + keys - 1) / keys;
+
+    int lane = threadIdx.x & 31;
+    int warp_row = (threadIdx.x >> 5) * 16;
+    int g = lane >> 2;
+    int t = lane & 3;
+    int warp_first = tile_first + warp_row;
+    int warp_last = warp_first + 15;
+
+    q += start * q_stride + (long long)head * width;
+    d_o += start * d_o_stride + (long long)head * width;
+    o += start * o_stride + (long long)head * width;
+    dq += start * dq_stride + (long long)head * width;
+    k += start * k_stride + (long long)(head / group) * width;
+    v += start * v_stride + (long long)(head / group) * width;
+    lse += head * lse_stride + start;
+    delta += head * delta_stride + start;
+
+    unsigned q_tile = shared_address(shared_memory);
+    unsigned d_o_tile = q_tile + queries * width * 2;
+    unsigned stages = d_o_tile + queries * width * 2;
+    LaneOffset offset = lane_offset<width>(lane);
+
+    load_tile_async<width, queries, threads>(q_tile, q, q_stride, tile_first, n);
+    load_tile_async<width, queries, threads>(d_o_tile, d_o, d_o_stride, tile_first, n);
+    copy_async_commit();
+    load_tile_async<width, keys, threads>(stages, k, k_stride, first_tile * keys, n);
+    load_tile_async<width, keys, threads>(stages + tile_bytes, v, v_stride, first_tile * keys, n);
+    copy_async_commit();
+
+    // Q and dO have landed for every thread; the first K and V may still be under way.
+    copy_async_wait<1>();
+    __syncthreads();
+
+    // delta: lanes 2 r and 2 r + 1 share row r of the warp, one taking the even chunks and one the odd.
+    float row_delta = 0.0f;
+    int delta_row = warp_first + (lane >> 1);
+    if (delta_row < n)
+    {
+        const bf16* o_row = o + delta_row * o_stride;
+        const unsigned char* d_o_memory = shared_memory + queries * width * 2;
+#pragma unroll 4
+        for (int chunk = lane & 1; chunk < width / 8; chunk += 2)
+        {
+            uint4 a = *(const uint4*)(o_row + chunk * 8);
+            uint4 b = *(const uint4*)(d_o_memory + tile_offset<width>(warp_row + (lane >> 1), chunk));
+            row_delta += dot_pair(a.x, b.x) + dot_pair(a.y, b.y) + dot_pair(a.z, b.z) + dot_pair(a.w, b.w);
+        }
+    }
+
+    row_delta += __shfl_xor_sync(0xffffffffu, row_delta, 1);
+    if ((lane & 1) == 0 && delta_row < n)
+    {
+        delta[delta_row] = row_delta;
+    }
+
+    // Index 0 is row g of the warp, index 1 row g + 8. Rows at or past n hold zeros everywhere, so p is 1 and ds 0.
+    float deltas[2];
+    float lse_log2[2];
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+    {
+        deltas[half] = __shfl_sync(0xffffffffu, row_delta, 2 * (g + half * 8));
+        int row = warp_first + g + half * 8;
+        lse_log2[half] = row < n ? lse[row] * 1.44269504088896f : 0.0f;
+    }
+
+    float acc[width / 8][4];
+#pragma unroll
+    for (int i = 0; i < width / 8; i++)
+    {
+        acc[i][0] = acc[i][1] = acc[i][2] = acc[i][3] = 0.0f;
+    }
+
+    for (int tile = first_tile; tile < end_tile; tile++)
+    {
+        int tile_first_key = tile * keys;
+        unsigned k_tile = stages + ((tile - first_tile) & 1) * (2 * tile_bytes);
+        // This tile has landed for every thread, and no warp reads the other stage any more: it may be refilled.
+        copy_async_wait<0>();
+        __syncthreads();
+        if (tile + 1 < end_tile)
+        {
+            unsigned next = stages + ((tile + 1 - first_tile) & 1) * (2 * tile_bytes);
+            load_tile_async<width, keys, threads>(next, k, k_stride, tile_first_key + keys, n);
+            load_tile_async<width, keys, threads>(next + tile_bytes, v, v_stride, tile_first_key + keys, n);
+            copy_async_commit();
+        }
+
+        // The same for all lanes of a warp: none of its rows sees any key of this tile.
+        if (warp_first >= n || tile_first_key > warp_last
+            || (window > 0 && tile_first_key + keys - 1 <= warp_first - window))
+        {
+            continue;
+        }
+
+        float s[keys / 8][4];
+        float dp[keys / 8][4];
+        multiply_rows<width, keys>(s, q_tile, warp_row, k_tile, offset);
+        multiply_rows<width, keys>(dp, d_o_tile, warp_row, k_tile + tile_bytes, offset);
+
+        // Keys at or past n lie beyond the diagonal of every row before n.
+        bool whole = tile_first_key + keys - 1 <= warp_first && (window == 0 || tile_first_key > warp_last - window);
+#pragma unroll
+        for (int i = 0; i < keys / 8; i++)
+        {
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+            {
+                int key = tile_first_key + i * 8 + t * 2 + (e & 1);
+                int row = warp_first + g + (e >> 1) * 8;
+                bool visible = whole || (key <= row && (window == 0 || key > row - window));
+                float p = visible ? exp2_approximate(s[i][e] * scale_log2 - lse_log2[e >> 1]) : 0.0f;
+                s[i][e] = p * (dp[i][e] - deltas[e >> 1]);
+            }
+        }
+
+        // dQ += dS K
+        multiply_accumulate<width, keys, width>(acc, s, k_tile, 0, offset);
+    }
+
+    store_rows<width, width>(
+        shared_memory + warp_row * width * 2, acc, scale, scale, 0, dq, dq_stride, warp_first, n, lane);
+}
