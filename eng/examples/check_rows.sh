@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks the rows of examples/nl2bash: every command parses, both files are plain ASCII with one well-formed row per line, no
-# instruction, command or near duplicate of a whole row is in both files, and nothing that wrecks a system is taught.
+# Checks the rows of examples/nl2bash: every command parses, both files are plain ASCII with one well-formed row per
+# line, no instruction, command or near duplicate of a whole row is in both files, and nothing that wrecks a system is
+# taught.
 #
 #     bash eng/examples/check_rows.sh
 #
@@ -16,8 +17,8 @@ import sys
 
 # Two whole rows (words of request and command) this alike count as the same row.
 NEAR = 0.9
-DANGEROUS = [r"\brm\s+-\w*r\w*f?\s+/", r"\bmkfs", r"\bdd\s.*of=/dev/", r":\(\)\s*\{", r">\s*/dev/sd", r"\bchmod\s+-R\s+777\b",
-             r"\bfind\s+/\s.*-delete", r"\|\s*(ba)?sh\b", r"\bsudo\b"]
+DANGEROUS = [r"\brm\s+-\w*r\w*f?\s+/", r"\bmkfs", r"\bdd\s.*of=/dev/", r":\(\)\s*\{", r">\s*/dev/sd",
+             r"\bchmod\s+-R\s+777\b", r"\bfind\s+/\s.*-delete", r"\|\s*(ba)?sh\b", r"\bsudo\b"]
 
 problems = []
 

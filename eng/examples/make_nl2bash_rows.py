@@ -2,9 +2,10 @@
 
     python3 eng/examples/make_nl2bash_rows.py
 
-Every template below is a command with four ways to ask for it; slots such as ~dir~ are filled from the pools. Each template
-gives five training rows; 60 of the 84 give one validation row, whose slot values occur in none of the template's training
-rows. No random numbers: the same script writes the same bytes everywhere. Only the standard library is used.
+Every template below is a command with four ways to ask for it; slots such as ~dir~ are filled from the pools.
+Each template gives five training rows; 60 of the 84 give one validation row, whose slot values occur in none of the
+template's training rows. No random numbers: the same script writes the same bytes everywhere. Only the standard
+library is used.
 """
 
 import hashlib
@@ -43,7 +44,8 @@ POOLS = {
             ("seventh", "7")],
     "user": ["deploy", "backup", "www-data", "postgres", "builder", "guest", "operator", "git", "tester"],
     "group": ["www", "staff", "developers", "docker", "audio", "web", "ops", "editors"],
-    "host": ["web1", "db2", "example.com", "node3", "10.0.0.5", "files.example.org", "build7", "192.168.1.20", "cache4"],
+    "host": ["web1", "db2", "example.com", "node3", "10.0.0.5", "files.example.org", "build7",
+             "192.168.1.20", "cache4"],
     "url": ["https://example.com/data.json", "https://example.org/file.zip", "https://example.com/index.html",
             "https://api.example.com/status", "https://example.net/list.txt", "https://example.org/news",
             "http://localhost:8080/health", "https://files.example.com/setup.sh"],
@@ -59,8 +61,8 @@ POOLS = {
     "name": ["site", "project", "home", "release", "images", "invoices", "old", "weekly", "mail"],
     "mode": ["644", "755", "600", "700", "640", "750", "664"],
     "sym": [("executable for everyone", "a+x"), ("writable for the group", "g+w"), ("unreadable for others", "o-r"),
-            ("executable for its owner", "u+x"), ("readable for everyone", "a+r"), ("no longer writable for the group", "g-w"),
-            ("readable for the group", "g+r")],
+            ("executable for its owner", "u+x"), ("readable for everyone", "a+r"),
+            ("no longer writable for the group", "g-w"), ("readable for the group", "g+r")],
     "mark": [("commas", ","), ("semicolons", ";"), ("colons", ":"), ("dashes", "-"), ("underscores", "_"),
              ("dots", "."), ("slashes", "/")],
     "delim": [("comma", ","), ("colon", ":"), ("semicolon", ";"), ("dash", "-"), ("slash", "/"), ("dot", "."),
@@ -73,8 +75,8 @@ POOLS = {
              ("the month name and year", "%B %Y"), ("the hour, minute and second", "%H:%M:%S"),
              ("the day of the year", "%j"), ("the Unix time in seconds", "%s")],
     "remote": [("show the uptime", "uptime"), ("show free disk space", "df -h"), ("show free memory", "free -m"),
-               ("list the home folder", "ls -l"), ("say who is logged in", "who"), ("show the kernel version", "uname -r"),
-               ("print the host name", "hostname")],
+               ("list the home folder", "ls -l"), ("say who is logged in", "who"),
+               ("show the kernel version", "uname -r"), ("print the host name", "hostname")],
     "message": ["fix typo", "add tests", "update readme", "first version", "remove old code", "speed up parser",
                 "handle empty input"],
 }

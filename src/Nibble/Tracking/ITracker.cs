@@ -6,9 +6,9 @@ namespace Nibble.Tracking;
 public readonly record struct Metric(string Name, double Value);
 
 /// <summary>
-/// Receives what happens in one run. Calls arrive from one thread, in order: <see cref="Start"/> once, then any number of
-/// the others, then <see cref="Finish"/>. A tracker may throw: <see cref="TrackerGroup"/> turns the first failure into
-/// one warning and calls it no more.
+/// Receives what happens in one run. Calls arrive from one thread, in order: <see cref="Start"/> once, then any
+/// number of the others, then <see cref="Finish"/>. A tracker may throw: <see cref="TrackerGroup"/> turns the first
+/// failure into one warning and calls it no more.
 /// </summary>
 public interface ITracker : IDisposable
 {

@@ -36,7 +36,8 @@ internal static class JsonText
         Encoding.UTF8.GetString(Compact(writer => writer.WriteStringValue(text)));
 
     /// <summary>
-    /// A number as JSON, with the literals <c>NaN</c>, <c>Infinity</c> and <c>-Infinity</c> that W&amp;B's history allows.
+    /// A number as JSON, with the literals <c>NaN</c>, <c>Infinity</c> and <c>-Infinity</c> that W&amp;B's history
+    /// allows.
     /// </summary>
     internal static string Of(double value) => value switch
     {

@@ -6,9 +6,9 @@ namespace Nibble.Tracking;
 /// <summary>
 /// <c>metrics.jsonl</c> in the output folder: one JSON object per line and event, only ever appended to. Every line has
 /// <c>event</c> (<c>start</c>, <c>log</c>, <c>summary</c>, <c>finish</c>, or the kind given to <see cref="Note"/>) and
-/// <c>time</c> (UTC, ISO 8601). Lines of kind <c>log</c> carry the metric names as keys, with <c>train/global_step</c> and
-/// <c>train/epoch</c> in each; NaN and infinities are the strings <c>"NaN"</c>, <c>"Infinity"</c>, <c>"-Infinity"</c>. A
-/// resumed run appends to the same file, beginning with a <c>start</c> line.
+/// <c>time</c> (UTC, ISO 8601). Lines of kind <c>log</c> carry the metric names as keys, with
+/// <c>train/global_step</c> and <c>train/epoch</c> in each; NaN and infinities are the strings <c>"NaN"</c>,
+/// <c>"Infinity"</c>, <c>"-Infinity"</c>. A resumed run appends to the same file, beginning with a <c>start</c> line.
 /// </summary>
 /// <param name="outputDir">Folder of the file; made when it is missing.</param>
 /// <param name="time">Clock of the stamps.</param>
@@ -128,8 +128,8 @@ public sealed class JsonlTracker(string outputDir, TimeProvider time) : ITracker
         {
             writer.WriteStartObject();
             writer.WriteString("event", kind);
-            writer.WriteString(
-                "time", time.GetUtcNow().UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture));
+            DateTime now = time.GetUtcNow().UtcDateTime;
+            writer.WriteString("time", now.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture));
             writeFields(writer);
             writer.WriteEndObject();
         });

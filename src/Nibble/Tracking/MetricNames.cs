@@ -43,8 +43,9 @@ public static class MetricNames
     public const string EvalStepsPerSecond = "eval/steps_per_second";
 
     /// <summary>
-    /// The Trainer's rewriting of a flat name: <c>eval_loss</c> is <c>eval/loss</c>, <c>test_loss</c> is <c>test/loss</c>,
-    /// every other name goes under <c>train/</c>. A name that has a section already is returned unchanged.
+    /// The Trainer's rewriting of a flat name: <c>eval_loss</c> is <c>eval/loss</c>, <c>test_loss</c> is
+    /// <c>test/loss</c>, every other name goes under <c>train/</c>. A name that has a section already is returned
+    /// unchanged.
     /// </summary>
     /// <param name="flat">Name as in <c>trainer_state.json</c>.</param>
     public static string FromTrainer(string flat)

@@ -3,8 +3,8 @@ using Google.Protobuf;
 namespace Nibble.Tracking;
 
 /// <summary>
-/// One protobuf message, field by field, in the order of the calls. As proto3 does, plain fields at their default are left
-/// out; members of a <c>oneof</c> and submessages are always written.
+/// One protobuf message, field by field, in the order of the calls. As proto3 does, plain fields at their default are
+/// left out; members of a <c>oneof</c> and submessages are always written.
 /// </summary>
 internal sealed class ProtoMessage : IDisposable
 {

@@ -17,7 +17,9 @@ public sealed record RunDescription
     /// <summary>Id that no other run of the project has; allowed by <see cref="WandbSettings.CheckRunId"/>.</summary>
     public required string Id { get; init; }
 
-    /// <summary>Settings by YAML key, in order. <see cref="TrackerGroup"/> takes out what looks like a secret.</summary>
+    /// <summary>
+    /// Settings by YAML key, in order. <see cref="TrackerGroup"/> takes out what looks like a secret.
+    /// </summary>
     public required JsonObject Config { get; init; }
 
     /// <summary>When the run started.</summary>
@@ -27,8 +29,8 @@ public sealed record RunDescription
     public int? ResumedFromStep { get; init; }
 
     /// <summary>
-    /// Describes a run: project, name and id come from the W&amp;B settings where these have them; the name is otherwise that
-    /// of the output folder, the id eight random characters.
+    /// Describes a run: project, name and id come from the W&amp;B settings where these have them; the name is
+    /// otherwise that of the output folder, the id eight random characters.
     /// </summary>
     /// <param name="config">The run.</param>
     /// <param name="time">Clock.</param>

@@ -1,8 +1,8 @@
 namespace Nibble.Tracking;
 
 /// <summary>
-/// Several trackers behind one. No call throws: a tracker that fails is reported once, closed, and left out from then on, so
-/// a full disk or a bad folder costs the record, not the training.
+/// Several trackers behind one. No call throws: a tracker that fails is reported once, closed, and left out from then
+/// on, so a full disk or a bad folder costs the record, not the training.
 /// </summary>
 /// <param name="trackers">Trackers; the group owns and disposes them.</param>
 /// <param name="warn">Receives one line per tracker that was switched off.</param>

@@ -8,7 +8,9 @@ namespace Nibble.Tracking;
 /// <param name="Config">The run.</param>
 /// <param name="Time">Clock and time zone of every stamp and folder name.</param>
 /// <param name="Warn">Receives one-line warnings.</param>
-/// <param name="Wandb">W&amp;B settings from config and environment; disabled when <c>wandb_project</c> is absent.</param>
+/// <param name="Wandb">
+/// W&amp;B settings from config and environment; disabled when <c>wandb_project</c> is absent.
+/// </param>
 public sealed record TrackerContext(RunConfig Config, TimeProvider Time, Action<string> Warn, WandbSettings Wandb);
 
 /// <summary>One line of the table.</summary>

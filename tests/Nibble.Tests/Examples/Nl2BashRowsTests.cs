@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Nibble.Tests.Examples;
 
-/// <summary>What holds of the example's rows; <c>eng/examples/check_rows.sh</c> also parses every command with bash.</summary>
+/// <summary>
+/// What holds of the example's rows; <c>eng/examples/check_rows.sh</c> also parses every command with bash.
+/// </summary>
 public sealed class Nl2BashRowsTests
 {
     [Fact]
@@ -48,11 +50,17 @@ public sealed class Nl2BashRowsTests
         {
             using JsonDocument row = JsonDocument.Parse(line);
             JsonElement messages = row.RootElement.GetProperty("messages");
-            Assert.Equal(["user", "assistant"], messages.EnumerateArray().Select(m => m.GetProperty("role").GetString()));
-            rows.Add((messages[0].GetProperty("content").GetString()!, messages[1].GetProperty("content").GetString()!));
+            Assert.Equal(2, messages.GetArrayLength());
+            rows.Add((Content(messages[0], "user"), Content(messages[1], "assistant")));
         }
 
         return rows;
+    }
+
+    private static string Content(JsonElement message, string role)
+    {
+        Assert.Equal(role, message.GetProperty("role").GetString());
+        return message.GetProperty("content").GetString()!;
     }
 
     private static string Folder()

@@ -57,7 +57,8 @@ internal sealed class ProtoFields
 
     public ProtoFields Message(int number) => new((byte[])Single(number));
 
-    public IReadOnlyList<ProtoFields> Messages(int number) => [.. All(number).Select(value => new ProtoFields((byte[])value))];
+    public IReadOnlyList<ProtoFields> Messages(int number) =>
+        [.. All(number).Select(value => new ProtoFields((byte[])value))];
 
     private object Single(int number) => Assert.Single(All(number));
 

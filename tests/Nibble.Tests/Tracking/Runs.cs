@@ -19,12 +19,14 @@ internal static class Runs
             ["base_model"] = "models/qwen \"tiny\"",
             ["lora_target_modules"] = new JsonArray("q_proj", "v_proj"),
             ["chat_template"] = null,
+            ["adam_epsilon"] = 1e-8,
         },
         StartTime = FixedClock.Noon,
         ResumedFromStep = resumedFrom,
     };
 
-    public static WandbSettings Wandb(string folder, WandbMode mode = WandbMode.Offline, params string[] notices) => new(
+    public static WandbSettings Wandb(
+        string folder, WandbMode mode = WandbMode.Offline, params string[] notices) => new(
         mode, "Nibble-Tests", "team", "first", null, "group", "train", "some notes", ["a", "b"], folder, notices);
 
     public static Func<string, string?> Environment(params (string Name, string Value)[] variables) =>

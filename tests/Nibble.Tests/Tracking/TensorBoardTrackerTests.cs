@@ -32,8 +32,8 @@ public sealed class TensorBoardTrackerTests : IDisposable
     [Fact]
     public void ScalarEvent_Zero_IsStillWritten()
     {
-        ProtoFields value = new ProtoFields(TensorBoardTracker.ScalarEvent(2.0, 0, "train/loss", 0)).Message(5).Message(1);
-        Assert.Equal(0f, value.Float(2));
+        ProtoFields zero = new(TensorBoardTracker.ScalarEvent(2.0, 0, "train/loss", 0));
+        Assert.Equal(0f, zero.Message(5).Message(1).Float(2));
     }
 
     [Fact]
@@ -50,7 +50,8 @@ public sealed class TensorBoardTrackerTests : IDisposable
             Path.Combine(_folder.Path, "runs", "Mar04_14-00-00_" + Environment.MachineName), tracker.LogDirectory);
         string path = Assert.Single(Directory.GetFiles(tracker.LogDirectory));
         Assert.Equal(
-            $"events.out.tfevents.1772625600.{Environment.MachineName}.{Environment.ProcessId}.0", Path.GetFileName(path));
+            $"events.out.tfevents.1772625600.{Environment.MachineName}.{Environment.ProcessId}.0",
+            Path.GetFileName(path));
 
         List<ProtoFields> events = Events(File.ReadAllBytes(path));
         Assert.Equal("brain.Event:2", events[0].Text(3));
@@ -64,7 +65,7 @@ public sealed class TensorBoardTrackerTests : IDisposable
                 (10L, "train/loss", 1.5f), (10L, "train/learning_rate", 2e-4f), (10L, "train/epoch", 0.5f),
                 (10L, "train/train_runtime", 3f),
             ],
-            events.Skip(2).Select(e => (e.Integer(2), e.Message(5).Message(1).Text(1), e.Message(5).Message(1).Float(2))));
+            events.Skip(2).Select(Scalar));
         Assert.Equal(1772625601, events[2].Double(1));
     }
 
@@ -85,10 +86,19 @@ public sealed class TensorBoardTrackerTests : IDisposable
         tracker.Start(Runs.Of());
         tracker.Log(1, 0.1, [new(MetricNames.TrainLoss, 2)]);
         using FileStream file = new(
-            Assert.Single(Directory.GetFiles(tracker.LogDirectory)), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            Assert.Single(Directory.GetFiles(tracker.LogDirectory)),
+            FileMode.Open,
+            FileAccess.Read,
+            FileShare.ReadWrite);
         byte[] bytes = new byte[file.Length];
         file.ReadExactly(bytes);
         Assert.Equal(4, Events(bytes).Count);
+    }
+
+    private static (long Step, string Tag, float Value) Scalar(ProtoFields scalar)
+    {
+        ProtoFields value = scalar.Message(5).Message(1);
+        return (scalar.Integer(2), value.Text(1), value.Float(2));
     }
 
     private static string Framed(byte[] data)
@@ -105,7 +115,8 @@ public sealed class TensorBoardTrackerTests : IDisposable
         {
             int length = (int)BinaryPrimitives.ReadUInt64LittleEndian(file.AsSpan(offset));
             byte[] data = file[(offset + 12)..(offset + 12 + length)];
-            Assert.Equal(MaskedCrc(file.AsSpan(offset, 8)), BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(offset + 8)));
+            uint lengthCrc = BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(offset + 8));
+            Assert.Equal(MaskedCrc(file.AsSpan(offset, 8)), lengthCrc);
             Assert.Equal(MaskedCrc(data), BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(offset + 12 + length)));
             events.Add(new ProtoFields(data));
             offset += 12 + length + 4;

@@ -39,7 +39,10 @@ public sealed class TrackersTests : IDisposable
         RunConfig config = Configs.Of(Configs.Lora
             + "output_dir: models/first-run/\nwandb_project: p\nwandb_run_id: fixed\n");
         RunDescription run = RunDescription.From(
-            config, WandbSettings.Resolve(config.Logging.Wandb, Runs.Environment()), new FixedClock(), resumedFromStep: 7);
+            config,
+            WandbSettings.Resolve(config.Logging.Wandb, Runs.Environment()),
+            new FixedClock(),
+            resumedFromStep: 7);
         Assert.Equal(("p", "first-run", "fixed", 7), (run.Project, run.Name, run.Id, run.ResumedFromStep));
         Assert.Equal(FixedClock.Noon, run.StartTime);
         Assert.Equal(8, run.Config["lora_r"]!.GetValue<long>());

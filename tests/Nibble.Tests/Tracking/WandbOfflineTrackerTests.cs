@@ -61,7 +61,9 @@ public sealed class WandbOfflineTrackerTests : IDisposable
     {
         using WandbOfflineTracker tracker = Completed();
         IReadOnlyList<ProtoFields> records = Records(tracker);
-        Assert.Equal(Enumerable.Range(1, records.Count).Select(number => (long)number), records.Select(r => r.Integer(1)));
+        Assert.Equal(
+            Enumerable.Range(1, records.Count).Select(number => (long)number),
+            records.Select(record => record.Integer(1)));
 
         // Header, run, two metric definitions, environment, files; per row new definitions, history, summary;
         // then the run's summary, the last summary, files, exit, final, footer.
@@ -97,6 +99,7 @@ public sealed class WandbOfflineTrackerTests : IDisposable
                 ("base_model", "\"models/qwen \\\"tiny\\\"\""),
                 ("lora_target_modules", "[\"q_proj\",\"v_proj\"]"),
                 ("chat_template", "null"),
+                ("adam_epsilon", "1E-08"),
             ],
             run.Message(4).Messages(1).Select(item => (item.Text(1), item.Text(16))));
     }
@@ -177,11 +180,12 @@ public sealed class WandbOfflineTrackerTests : IDisposable
         yaml.Load(text);
         YamlMappingNode root = (YamlMappingNode)yaml.Documents[0].RootNode;
         Assert.Equal(
-            ["_wandb", "learning_rate", "lora_r", "base_model", "lora_target_modules", "chat_template"],
+            ["_wandb", "learning_rate", "lora_r", "base_model", "lora_target_modules", "chat_template", "adam_epsilon"],
             root.Children.Keys.Select(key => ((YamlScalarNode)key).Value));
         Assert.Equal("models/qwen \"tiny\"", ((YamlScalarNode)root["base_model"]["value"]).Value);
         Assert.Equal("v_proj", ((YamlScalarNode)root["lora_target_modules"]["value"][1]).Value);
         Assert.Equal("8", ((YamlScalarNode)root["lora_r"]["value"]).Value);
+        Assert.Equal("1.0E-08", ((YamlScalarNode)root["adam_epsilon"]["value"]).Value);
     }
 
     [Fact]
@@ -199,10 +203,11 @@ public sealed class WandbOfflineTrackerTests : IDisposable
     public void Start_OnlineWasAskedFor_SaysHowToUpload()
     {
         using WandbOfflineTracker tracker = new(
-            Runs.Wandb(_folder.Path, WandbMode.Online, "uploading is not supported"), _clock, _warnings.Add);
+            Runs.Wandb(_folder.Path, WandbMode.Online, "something has no effect"), _clock, _warnings.Add);
         tracker.Start(Runs.Of());
-        Assert.Contains("W&B: uploading is not supported", _warnings);
-        Assert.Contains(_warnings, text => text.Contains($"wandb sync \"{tracker.RunDirectory}\"", StringComparison.Ordinal));
+        Assert.Contains("W&B: something has no effect", _warnings);
+        Assert.Contains(_warnings, text => text.Contains("mode online is not supported", StringComparison.Ordinal)
+            && text.Contains($"wandb sync \"{tracker.RunDirectory}\"", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -18,16 +18,17 @@ public sealed class WandbSettingsTests
     }
 
     [Theory]
-    [InlineData(null, null, WandbMode.Online, 1)]
+    [InlineData(null, null, WandbMode.Online, 0)]
     [InlineData(null, "offline", WandbMode.Offline, 0)]
     [InlineData(null, "dryrun", WandbMode.Offline, 0)]
     [InlineData(null, "disabled", WandbMode.Disabled, 0)]
-    [InlineData(null, "shared", WandbMode.Online, 1)]
+    [InlineData(null, "shared", WandbMode.Online, 0)]
     [InlineData("offline", "disabled", WandbMode.Offline, 0)]
     [InlineData("disabled", "online", WandbMode.Disabled, 0)]
-    [InlineData("online", "offline", WandbMode.Online, 1)]
+    [InlineData("online", "offline", WandbMode.Online, 0)]
     [InlineData(null, "somehow", WandbMode.Offline, 1)]
-    public void Resolve_Mode_ConfigWinsOverEnvironment(string? configured, string? variable, WandbMode mode, int notices)
+    public void Resolve_Mode_ConfigWinsOverEnvironment(
+        string? configured, string? variable, WandbMode mode, int notices)
     {
         WandbSettings settings = WandbSettings.Resolve(
             _plain with { Mode = configured }, name => name == "WANDB_MODE" ? variable : null);
@@ -46,9 +47,9 @@ public sealed class WandbSettingsTests
     public void Resolve_RunFields_ConfigWinsOverEnvironment()
     {
         Func<string, string?> environment = Runs.Environment(
-            ("WANDB_PROJECT", "other"), ("WANDB_ENTITY", "env-team"), ("WANDB_NAME", "env-name"), ("WANDB_RUN_ID", "envid"),
-            ("WANDB_RUN_GROUP", "g"), ("WANDB_JOB_TYPE", "j"), ("WANDB_NOTES", "n"), ("WANDB_TAGS", "a, b,,c"),
-            ("WANDB_DIR", "somewhere"));
+            ("WANDB_PROJECT", "other"), ("WANDB_ENTITY", "env-team"), ("WANDB_NAME", "env-name"),
+            ("WANDB_RUN_ID", "envid"), ("WANDB_RUN_GROUP", "g"), ("WANDB_JOB_TYPE", "j"), ("WANDB_NOTES", "n"),
+            ("WANDB_TAGS", "a, b,,c"), ("WANDB_DIR", "somewhere"));
         WandbSettings fromEnvironment = WandbSettings.Resolve(_plain, environment);
         Assert.Equal(
             ("project", "env-team", "env-name", "envid"),

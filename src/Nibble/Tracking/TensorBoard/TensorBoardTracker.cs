@@ -4,8 +4,9 @@ using System.Text.Json.Nodes;
 namespace Nibble.Tracking.TensorBoard;
 
 /// <summary>
-/// TensorBoard event files at <c>output_dir/runs/MonDD_HH-MM-SS_host</c>, the Trainer's place, with its tags. One event per
-/// scalar; the settings appear once as the text <c>args/text_summary</c>. A resumed run gets a folder of its own.
+/// TensorBoard event files at <c>output_dir/runs/MonDD_HH-MM-SS_host</c>, the Trainer's place, with its tags. One
+/// event per scalar; the settings appear once as the text <c>args/text_summary</c>. A resumed run gets a folder of
+/// its own.
 /// </summary>
 /// <param name="outputDir">The run's output folder.</param>
 /// <param name="time">Clock and time zone.</param>

@@ -4,8 +4,8 @@ using System.Numerics;
 namespace Nibble.Tracking.TensorBoard;
 
 /// <summary>
-/// TFRecord framing: u64 length, masked CRC-32C of the length's 8 bytes, data, masked CRC-32C of the data; little-endian.
-/// Source: tensorboard <c>summary/writer/record_writer.py</c>.
+/// TFRecord framing: u64 length, masked CRC-32C of the length's 8 bytes, data, masked CRC-32C of the data;
+/// little-endian. Source: tensorboard <c>summary/writer/record_writer.py</c>.
 /// </summary>
 internal static class TfRecordWriter
 {
@@ -31,6 +31,8 @@ internal static class TfRecordWriter
         return ~crc;
     }
 
-    /// <summary>Rotated by 15 bits and moved, so that a CRC stored inside data does not disturb the data's own.</summary>
+    /// <summary>
+    /// Rotated by 15 bits and moved, so that a CRC stored inside data does not disturb the data's own.
+    /// </summary>
     internal static uint Mask(uint crc) => unchecked(BitOperations.RotateRight(crc, 15) + 0xa282ead8u);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Nibble.Tracking.Wandb;
@@ -58,8 +59,17 @@ internal static class WandbFiles
         writer.WriteEndObject();
     });
 
-    private static void Append(StringBuilder text, string key, JsonNode? value) =>
-        text.Append(PlainKey(key) ? key : JsonText.Of(key)).Append(":\n    value: ").Append(JsonText.Of(value)).Append('\n');
+    private static void Append(StringBuilder text, string key, JsonNode? value)
+    {
+        string json = JsonText.Of(value);
+        if (value?.GetValueKind() == JsonValueKind.Number && !json.Contains('.', StringComparison.Ordinal))
+        {
+            // YAML 1.1 reads 1E-08 as text and 1.0E-08 as a number.
+            json = json.Replace("E", ".0E", StringComparison.Ordinal);
+        }
+
+        text.Append(PlainKey(key) ? key : JsonText.Of(key)).Append(":\n    value: ").Append(json).Append('\n');
+    }
 
     // Plain only where no YAML version reads the word as a boolean, a null or a number.
     private static bool PlainKey(string key)

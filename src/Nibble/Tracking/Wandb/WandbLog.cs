@@ -4,9 +4,10 @@ using System.IO.Hashing;
 namespace Nibble.Tracking.Wandb;
 
 /// <summary>
-/// Writer of a <c>.wandb</c> file: a 7-byte header, then records cut into chunks that never cross a block of 32,768 bytes
-/// counted from the start of the file. Chunk: u32 CRC-32 (IEEE) of type and payload, u16 payload length, u8 type, payload; all
-/// little-endian. Up to 6 bytes at the end of a block are zero. Source: wandb <c>core/pkg/leveldb/record.go</c>.
+/// Writer of a <c>.wandb</c> file: a 7-byte header, then records cut into chunks that never cross a block of 32,768
+/// bytes counted from the start of the file. Chunk: u32 CRC-32 (IEEE) of type and payload, u16 payload length, u8
+/// type, payload; all little-endian. Up to 6 bytes at the end of a block are zero. Source: wandb
+/// <c>core/pkg/leveldb/record.go</c>.
 /// </summary>
 internal sealed class WandbLog : IDisposable
 {

@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace Nibble.Tracking.Wandb;
 
-/// <summary>The machine and program of a run, as W&amp;B records them. Arguments are left out: they may hold keys.</summary>
+/// <summary>
+/// The machine and program of a run, as W&amp;B records them. Arguments are left out: they may hold keys.
+/// </summary>
 /// <param name="OperatingSystem">Description of the operating system.</param>
 /// <param name="StartedAt">When the run started.</param>
 /// <param name="Program">Name of the program.</param>

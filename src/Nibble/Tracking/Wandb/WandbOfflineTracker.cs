@@ -5,8 +5,9 @@ namespace Nibble.Tracking.Wandb;
 
 /// <summary>
 /// A W&amp;B run folder on disk, <c>wandb/offline-run-YYYYMMDD_HHMMSS-id/</c>, which <c>wandb sync</c> uploads. Each
-/// <see cref="Log"/> is one history row with its own <c>_step</c>; charts use <c>train/global_step</c>. A run that ends without
-/// <see cref="Finish"/> syncs as crashed. A resumed run is a new folder, and a new run unless a run id is set.
+/// <see cref="Log"/> is one history row with its own <c>_step</c>; charts use <c>train/global_step</c>. A run that
+/// ends without <see cref="Finish"/> syncs as crashed. A resumed run is a new folder, and a new run unless a run id
+/// is set.
 /// </summary>
 /// <param name="settings">W&amp;B settings.</param>
 /// <param name="time">Clock and time zone.</param>
@@ -53,7 +54,10 @@ public sealed class WandbOfflineTracker(WandbSettings settings, TimeProvider tim
 
         // Read and write sharing lets "wandb sync" and its viewer open the file while the run goes on.
         _log = new WandbLog(new FileStream(
-            Path.Combine(RunDirectory, $"run-{run.Id}.wandb"), FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite));
+            Path.Combine(RunDirectory, $"run-{run.Id}.wandb"),
+            FileMode.CreateNew,
+            FileAccess.Write,
+            FileShare.ReadWrite));
         WandbMetadata metadata = WandbMetadata.Collect(run.StartTime);
         _log.Append(_records.Header($"nibble-{Version}", MinimumConsumer));
         _log.Append(_records.Run(run, settings, metadata.Host));
@@ -171,17 +175,30 @@ public sealed class WandbOfflineTracker(WandbSettings settings, TimeProvider tim
         string link = Path.Combine(root, "latest-run");
         try
         {
-            FileInfo old = new(link);
-            if (old.LinkTarget is not null)
+            if (new FileInfo(link).LinkTarget is not null)
             {
-                old.Delete();
+                RemoveLink(link);
             }
 
             Directory.CreateSymbolicLink(link, folder);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            warn($"W&B: the link {link} to the newest run could not be made ({error.Message}); the run is not affected");
+            warn($"W&B: the link {link} to the newest run could not be made ({error.Message}); "
+                + "the run is not affected");
+        }
+    }
+
+    // A link to a folder is a folder on Windows and a file elsewhere.
+    private static void RemoveLink(string link)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.Delete(link);
+        }
+        else
+        {
+            File.Delete(link);
         }
     }
 
@@ -194,7 +211,8 @@ public sealed class WandbOfflineTracker(WandbSettings settings, TimeProvider tim
 
         if (settings.Mode == WandbMode.Online)
         {
-            warn($"W&B: the run is written offline; upload it with: wandb sync \"{RunDirectory}\"");
+            warn("W&B: mode online is not supported, nothing is uploaded while training; the run is written offline. "
+                + $"Upload it with: wandb sync \"{RunDirectory}\"");
         }
     }
 }

@@ -32,11 +32,15 @@ internal sealed class WandbRecords
     internal byte[] StepMetric(string name) =>
         Record(12, metric => metric.Text(1, name).Message(6, options => options.Flag(3, true)));
 
-    /// <summary>Every name that matches <paramref name="glob"/> is plotted over <paramref name="stepMetric"/>.</summary>
+    /// <summary>
+    /// Every name that matches <paramref name="glob"/> is plotted over <paramref name="stepMetric"/>.
+    /// </summary>
     internal byte[] GlobMetric(string glob, string stepMetric) => Record(12, metric => metric
         .Text(2, glob).Text(4, stepMetric).Message(6, options => options.Flag(1, true).Flag(3, true)));
 
-    /// <summary>The definition that a glob means for one name; <c>wandb sync</c> does not expand globs itself.</summary>
+    /// <summary>
+    /// The definition that a glob means for one name; <c>wandb sync</c> does not expand globs itself.
+    /// </summary>
     internal byte[] ExpandedMetric(string name, string stepMetric) => Record(12, metric => metric
         .Text(1, name).Text(4, stepMetric).Message(6, options => options.Flag(1, true)).Flag(10, true));
 

@@ -11,13 +11,15 @@ public enum WandbMode
     /// <summary>A run folder is written; <c>wandb sync</c> uploads it.</summary>
     Offline,
 
-    /// <summary>Upload while training was asked for; the run is written as with <see cref="Offline"/> and a warning says so.</summary>
+    /// <summary>
+    /// Upload while training was asked for; the run is written as with <see cref="Offline"/> and a warning says so.
+    /// </summary>
     Online,
 }
 
 /// <summary>
-/// Settings of a W&amp;B run. The one place that reads WANDB_* environment variables; keys of the config win over them. The API
-/// key is not read: nothing that is written needs it.
+/// Settings of a W&amp;B run. The one place that reads WANDB_* environment variables; keys of the config win over
+/// them. The API key is not read: nothing that is written needs it.
 /// </summary>
 /// <param name="Mode">How the run is recorded.</param>
 /// <param name="Project">Project name, or null without W&amp;B.</param>
@@ -95,8 +97,8 @@ public sealed record WandbSettings(
     }
 
     /// <summary>
-    /// Refuses ids that W&amp;B refuses (empty, outer white space, any of <c>: ; , # ? / '</c>) and those that cannot name a
-    /// folder on every system (<c>\ " &lt; &gt; | *</c>, control characters).
+    /// Refuses ids that W&amp;B refuses (empty, outer white space, any of <c>: ; , # ? / '</c>) and those that cannot
+    /// name a folder on every system (<c>\ " &lt; &gt; | *</c>, control characters).
     /// </summary>
     /// <param name="id">Run id.</param>
     /// <param name="origin">Key or variable it came from, for the message.</param>
@@ -106,7 +108,8 @@ public sealed record WandbSettings(
         if (id.Length == 0 || id.Trim().Length != id.Length)
         {
             throw new TrackingException(
-                $"{origin}: expected a run id without white space at its ends, found '{id}'; leave it out for a fresh id");
+                $"{origin}: expected a run id without white space at its ends, found '{id}'; "
+                + "leave it out for a fresh id");
         }
 
         foreach (char letter in id)
@@ -133,16 +136,12 @@ public sealed record WandbSettings(
                 return WandbMode.Disabled;
             case "offline" or "dryrun":
                 return WandbMode.Offline;
-            case null:
-                notices.Add("uploading while training is not supported");
-                return WandbMode.Online;
-            case "online" or "shared":
-                notices.Add($"mode '{text}' was asked for, but uploading while training is not supported");
+            case null or "online" or "shared":
                 return WandbMode.Online;
             default:
                 notices.Add(
-                    $"{(configured is null ? "WANDB_MODE" : "wandb_mode")}: expected online, offline or disabled, found "
-                    + $"'{text}'; taken as offline");
+                    $"{(configured is null ? "WANDB_MODE" : "wandb_mode")}: expected online, offline or disabled, "
+                    + $"found '{text}'; taken as offline");
                 return WandbMode.Offline;
         }
     }
