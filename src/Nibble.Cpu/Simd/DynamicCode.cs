@@ -1,0 +1,56 @@
+using Nibble.Tensors;
+
+namespace Nibble.Cpu;
+
+/// <summary>Nearest entry of a dynamic 8-bit map, by bitsandbytes' search (csrc/kernels.cu, dQuantize).</summary>
+internal sealed class DynamicCode
+{
+    private readonly float[] _map;
+    private readonly float[] _bounds;
+
+    private DynamicCode(ReadOnlySpan<float> map, ReadOnlySpan<float> bounds) =>
+        (_map, _bounds) = (map.ToArray(), bounds.ToArray());
+
+    /// <summary>For first moments and centred scales.</summary>
+    public static DynamicCode Signed { get; } = new(CodeTables.Signed, CodeTables.SignedBoundaries);
+
+    /// <summary>For second moments.</summary>
+    public static DynamicCode Unsigned { get; } = new(CodeTables.Unsigned, CodeTables.UnsignedBoundaries);
+
+    /// <summary>The 256 values.</summary>
+    public ReadOnlySpan<float> Map => _map;
+
+    /// <summary>
+    /// The code of a value: seven halvings from entry 127 find an entry beside the value; the neighbour on the value's
+    /// side is taken when the value lies strictly beyond their midpoint.
+    /// </summary>
+    /// <param name="value">Scaled to -1 … 1; NaN compares with nothing.</param>
+    public int Encode(float value)
+    {
+        var map = _map;
+        var at = 127;
+        for (var step = 64; step > 0; step >>= 1)
+        {
+            at += value > map[at] ? step : -step;
+        }
+
+        if (value > map[at])
+        {
+            return at < 255 && value > _bounds[at] ? at + 1 : at;
+        }
+
+        return at > 0 && value < _bounds[at - 1] ? at - 1 : at;
+    }
+
+    /// <summary>Codes of scaled values.</summary>
+    /// <param name="values">Values.</param>
+    /// <param name="factor">Applied first.</param>
+    /// <param name="codes">As many bytes.</param>
+    public unsafe void Encode(ReadOnlySpan<float> values, float factor, byte* codes)
+    {
+        for (var i = 0; i < values.Length; i++)
+        {
+            codes[i] = (byte)Encode(values[i] * factor);
+        }
+    }
+}
