@@ -69,10 +69,16 @@ internal readonly unsafe struct FourBitRows
             table[i] = values[i];
         }
 
+        // bitsandbytes applies the sign bit of FP4 to zero as well.
+        if (code == FourBitCode.Fp4)
+        {
+            table[8] = -0f;
+        }
+
         for (var i = 0; i < 256; i++)
         {
-            table[16 + 2 * i] = values[i >> 4];
-            table[16 + 2 * i + 1] = values[i & 15];
+            table[16 + 2 * i] = table[i >> 4];
+            table[16 + 2 * i + 1] = table[i & 15];
         }
 
         return table;
