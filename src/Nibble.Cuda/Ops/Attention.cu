@@ -5,6 +5,11 @@
 // One block computes a tile of query rows of one head of one sample. Its four warps hold 16 * blocks query rows each,
 // so the softmax never leaves a warp. Key tiles are visited from the last visible one backwards; masks are only
 // computed on tiles that cross the diagonal or the window's edge.
+// check: HEAD_DIM=32
+// check: HEAD_DIM=64
+// check: HEAD_DIM=96
+// check: HEAD_DIM=128
+// check: HEAD_DIM=256
 #include "Tile.cuh"
 
 #ifndef HEAD_DIM

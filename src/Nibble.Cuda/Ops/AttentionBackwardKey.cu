@@ -1,4 +1,9 @@
 // dK and dV; see AttentionBackward.cuh.
+// check: HEAD_DIM=32
+// check: HEAD_DIM=64
+// check: HEAD_DIM=96
+// check: HEAD_DIM=128
+// check: HEAD_DIM=256
 #include "AttentionBackward.cuh"
 
 // Columns of dK and dV that one block accumulates. Beyond 128 both no longer fit into registers, and two blocks share

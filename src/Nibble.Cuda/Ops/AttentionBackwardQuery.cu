@@ -1,4 +1,9 @@
 // dQ and delta; see AttentionBackward.cuh.
+// check: HEAD_DIM=32
+// check: HEAD_DIM=64
+// check: HEAD_DIM=96
+// check: HEAD_DIM=128
+// check: HEAD_DIM=256
 #include "AttentionBackward.cuh"
 
 extern __shared__ __align__(128) unsigned char shared_memory[];

@@ -46,6 +46,9 @@ internal sealed unsafe class Products : IDisposable
         }
     }
 
+    /// <summary>Scratch of the library, and of any other op on the stream that needs it only for itself.</summary>
+    internal DeviceMemory Workspace => _workspace;
+
     /// <summary>Device bytes held for the library.</summary>
     internal long WorkspaceBytes => _workspace.Bytes;
 
