@@ -39,6 +39,8 @@ internal sealed class ConfigChecker(string file, bool lenient)
             // "key:" and "key: null" are the ways a template says "not set".
             if (entry.Value is ScalarNode scalar && ScalarReader.IsNull(scalar))
             {
+                Reports.Add(new KeyReport(
+                    prefix + spec.Name, "", entry.Origin.ToString(), KeyStatus.Honoured, "not set"));
                 continue;
             }
 
@@ -146,7 +148,7 @@ internal sealed class ConfigChecker(string file, bool lenient)
         var usable = true;
         for (var i = 0; i < list.Items.Count; i++)
         {
-            usable &= list.Items[i] is ScalarNode item
+            usable &= list.Items[i] is ScalarNode item && !ScalarReader.IsNull(item)
                 ? CheckScalar(item, spec, $"{key.Path}.{i}", KeyKind.Text)
                 : !Mismatch(list.Items[i], $"{key.Path}.{i}", "text");
         }
@@ -173,10 +175,7 @@ internal sealed class ConfigChecker(string file, bool lenient)
             return key with { Usable = true };
         }
 
-        var children = mapping.Entries
-            .Where(entry => entry.Value is not ScalarNode scalar || !ScalarReader.IsNull(scalar))
-            .Select(entry => spec.AnyChild with { Name = entry.Key })
-            .ToList();
+        var children = mapping.Entries.ConvertAll(entry => spec.AnyChild with { Name = entry.Key });
         return key with { Usable = true, Sections = [Check(mapping, new KeyLevel(children), key.Path + ".")] };
     }
 

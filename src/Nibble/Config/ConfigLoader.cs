@@ -70,7 +70,9 @@ public static class ConfigLoader
         var config = builder.Build();
         var keys = checker.Reports
             .Select(report => builder.Effects.TryGetValue(report.Key, out var effect)
-                && report.Status == KeyStatus.Honoured ? report with { Effective = effect } : report)
+                && report is { Status: KeyStatus.Honoured, Value.Length: > 0 }
+                    ? report with { Effective = effect }
+                    : report)
             .ToList();
         if (checker.Errors.Count > 0)
         {
@@ -78,7 +80,7 @@ public static class ConfigLoader
         }
 
         var sources = new Dictionary<string, string>();
-        foreach (var report in keys)
+        foreach (var report in keys.Where(report => report.Value.Length > 0))
         {
             sources[report.Key] = report.Source;
         }

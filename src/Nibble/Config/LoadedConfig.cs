@@ -21,7 +21,9 @@ public enum KeyStatus
 
 /// <summary>What became of one key that the file or a flag gives.</summary>
 /// <param name="Key">Dotted key under its own name, e.g. <c>datasets.0.path</c>.</param>
-/// <param name="Value">Value as written; empty for an unknown key, whose value may be a secret.</param>
+/// <param name="Value">
+/// Value as written, on one line; empty for a key without a value, and for an unknown key, whose value may be a secret.
+/// </param>
 /// <param name="Source"><c>line 12</c> or <c>flag --lora_r</c>.</param>
 /// <param name="Status">Honoured, equivalent, refused, later or ignored.</param>
 /// <param name="Effective">What it means for the run, in words.</param>

@@ -18,7 +18,8 @@ internal sealed class YamlPage(IReadOnlyDictionary<string, string>? sources)
     public void Flag(string name, bool value) => Line(name, value ? "true" : "false");
 
     /// <summary>Shortest digits that read back as the same number.</summary>
-    public void Number(string name, double? value) => Line(name, value?.ToString("R", CultureInfo.InvariantCulture));
+    public void Number(string name, double? value) =>
+        Line(name, value?.ToString("R", CultureInfo.InvariantCulture).ToLowerInvariant());
 
     public void List(string name, IReadOnlyList<string> values) =>
         Line(name, values.Count == 0 ? null : "[" + string.Join(", ", values.Select(Quoted)) + "]");

@@ -165,6 +165,8 @@ public sealed class ConfigErrorTests
     [InlineData("output_dir: {a: b}", "output_dir", 13, "a mapping", "text")]
     [InlineData("eot_tokens: x", "eot_tokens", 13, "the text 'x'", "a list of text")]
     [InlineData("eot_tokens: [1]", "eot_tokens.0", 14, "the number 1", "text")]
+    [InlineData("eot_tokens: [~]", "eot_tokens.0", 14, "nothing", "text")]
+    [InlineData("datasets: {path: x}", "datasets", 11, "a mapping", "a list of mappings")]
     [InlineData("special_tokens: x", "special_tokens", 17, "the text 'x'", "a mapping")]
     [InlineData("test_datasets: [x]", "test_datasets.0", 17, "the text 'x'", "a mapping with the keys of an entry")]
     [InlineData("gpu_memory_limit: 24 apples", "gpu_memory_limit", 19, "the text '24 apples'",
@@ -174,7 +176,8 @@ public sealed class ConfigErrorTests
     public void WrongType_OfEachKind_SaysExpectedAndFound(
         string line, string key, int column, string found, string expected)
     {
-        var finding = Configs.RefusedOnce(Configs.Minimal + line);
+        var text = key == "datasets" ? "base_model: m\nlearning_rate: 1\n\n\n\n" : Configs.Minimal;
+        var finding = Configs.RefusedOnce(text + line);
 
         Assert.Equal((key, 6, column), (finding.Key, finding.Line, finding.Column));
         Assert.Equal(found, finding.Found);

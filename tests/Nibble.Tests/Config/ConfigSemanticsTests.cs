@@ -65,6 +65,15 @@ public sealed class ConfigSemanticsTests
     public void Value_EmptyOrNull_IsAbsent(string text) =>
         Assert.Equal("./model-out", Configs.Of(Configs.Minimal + $"output_dir: {text}").OutputDir);
 
+    [Fact]
+    public void Report_OfAKeyWithoutValue_SaysNotSet()
+    {
+        var loaded = ConfigLoader.Parse(Configs.Minimal + "lora_model_dir: null\nseed:\n", Configs.File);
+
+        Assert.Equal("not set", loaded.Keys.Single(key => key.Key == "lora_model_dir").Effective);
+        Assert.Matches("(?m)^seed: 42 +# default$", loaded.ResolvedYaml);
+    }
+
     [Theory]
     [InlineData("adapter: lora", "", WeightStorage.Nf4, true)]
     [InlineData("adapter: qlora", "", WeightStorage.Nf4, true)]
@@ -184,7 +193,7 @@ public sealed class ConfigSemanticsTests
                 data_files: a.jsonl
                 field_messages: conversations
                 message_property_mappings: {role: from, content: value}
-                roles: {user: [human], assistant: [gpt, model]}
+                roles: {user: [human], assistant: [gpt, model], tool: }
                 roles_to_train: [assistant, user]
                 train_on_eos: all
             """).Data.Train[0];
@@ -192,6 +201,7 @@ public sealed class ConfigSemanticsTests
         Assert.Equal("conversations", set.FieldMessages);
         Assert.Equal(("from", "value"), (set.MessageProperties["role"], set.MessageProperties["content"]));
         Assert.Equal(["gpt", "model"], set.Roles["assistant"]);
+        Assert.DoesNotContain("tool", set.Roles.Keys);
         Assert.Equal(["assistant", "user"], set.RolesToTrain);
         Assert.Equal(["a.jsonl"], set.DataFiles);
         Assert.Equal(4, set.ConfigLine);

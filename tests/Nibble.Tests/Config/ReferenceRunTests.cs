@@ -51,6 +51,7 @@ public sealed class ReferenceRunTests
         Assert.Contains(keys, key => key is { Key: "wandb_name", Value: "phase2-training-v2" });
         Assert.Contains(keys, key => key.Key == "load_in_4bit"
             && key.Effective.Contains("NF4, with double quantisation", StringComparison.Ordinal));
+        Assert.Contains(keys, key => key is { Key: "lora_model_dir", Effective: "not set" });
         Assert.Contains(keys, key => key is { Key: "bf16", Status: KeyStatus.Equivalent });
     }
 
