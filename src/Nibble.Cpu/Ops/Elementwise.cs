@@ -28,7 +28,7 @@ public sealed unsafe partial class CpuBackend
             var end = Cut.Start(unit + 1, Units, Y.Rows);
             for (var t = Cut.Start(unit, Units, Y.Rows); t < end; t++)
             {
-                Rows.Add(Floats(X) + (nint)t * X.Stride, Floats(Y) + (nint)t * Y.Stride, Y.Cols);
+                Rows.Add(Row(Y, t, 0), Row(X, t, 0), Row(Y, t, 0), Y.Cols);
             }
         }
     }
@@ -36,25 +36,25 @@ public sealed unsafe partial class CpuBackend
 
 internal abstract unsafe partial class RowKernels
 {
-    /// <summary>y += x.</summary>
-    public abstract void Add(float* x, float* y, int count);
+    /// <summary>sum = a + b; may be either.</summary>
+    public abstract void Add(float* a, float* b, float* sum, int count);
 }
 
 internal sealed unsafe partial class RowKernels<TLanes, TVector>
 {
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void Add(float* x, float* y, int count)
+    public override void Add(float* a, float* b, float* sum, int count)
     {
         var i = 0;
         for (; i <= count - TLanes.Count; i += TLanes.Count)
         {
-            TLanes.Store(TLanes.Add(TLanes.Load(y + i), TLanes.Load(x + i)), y + i);
+            TLanes.Store(TLanes.Add(TLanes.Load(a + i), TLanes.Load(b + i)), sum + i);
         }
 
         for (; i < count; i++)
         {
-            y[i] += x[i];
+            sum[i] = a[i] + b[i];
         }
     }
 }

@@ -31,10 +31,12 @@ public sealed unsafe partial class CpuBackend
 
     /// <inheritdoc/>
     public void AddRmsNorm(
-        TensorView x, TensorView delta, TensorView weight, float epsilon, TensorView y, TensorView rstd)
+        TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon, TensorView y, TensorView rstd)
     {
-        var groups = CheckNorm(x, weight, y, rstd);
+        var groups = CheckNorm(sum, weight, y, rstd);
+        Guard.Type(x, DType.F32);
         Guard.Type(delta, DType.F32);
+        Guard.Shape(x, sum.Rows, sum.Cols);
         Guard.Shape(delta, x.Rows, x.Cols);
         Guard.Shape(weight, 1, x.Cols);
         var units = RowUnits(x.Rows, x.Count);
@@ -42,8 +44,9 @@ public sealed unsafe partial class CpuBackend
             new NormJob
             {
                 Rows = _rows,
-                X = x,
-                Delta = delta,
+                X = sum,
+                First = x,
+                Second = delta,
                 Weight = weight,
                 Epsilon = epsilon,
                 Y = y,
@@ -109,7 +112,8 @@ public sealed unsafe partial class CpuBackend
     {
         public RowKernels Rows;
         public TensorView X;
-        public TensorView Delta;
+        public TensorView First;
+        public TensorView Second;
         public TensorView Weight;
         public float Epsilon;
         public TensorView Y;
@@ -124,9 +128,9 @@ public sealed unsafe partial class CpuBackend
             for (var t = Cut.Start(unit, Units, X.Rows); t < end; t++)
             {
                 var x = Floats(X) + (nint)t * X.Stride;
-                if (!Delta.IsNone)
+                if (!First.IsNone)
                 {
-                    Rows.Add(Floats(Delta) + (nint)t * Delta.Stride, x, X.Cols);
+                    Rows.Add(Row(First, t, 0), Row(Second, t, 0), x, X.Cols);
                 }
 
                 for (var g = 0; g < Groups; g++)
@@ -193,7 +197,7 @@ public sealed unsafe partial class CpuBackend
                 }
             }
 
-            Rows.Add(sum, Floats(DWeight) + first, cols);
+            Rows.Add(sum, Floats(DWeight) + first, Floats(DWeight) + first, cols);
         }
     }
 }
