@@ -1,0 +1,70 @@
+using Nibble.Checkpoints;
+using Nibble.Tensors;
+using Nibble.Validation.Checks;
+
+namespace Nibble.Validation;
+
+/// <summary>The gate: puts every check to a checkpoint and collects the findings.</summary>
+public static class Validator
+{
+    private const int NamesShown = 20;
+
+    /// <summary>The checks that need files alone, in the order they run.</summary>
+    public static IReadOnlyList<ICheck> FileChecks { get; } =
+    [
+        new FilesCheck(), new ConfigCheck(), new ModulesCheck(), new RankCheck(), new FiniteCheck(), new TrainedCheck(),
+        new BaseModelCheck(), new ProvenanceCheck(),
+    ];
+
+    /// <summary>Examines a checkpoint.</summary>
+    /// <param name="folder">Checkpoint folder, or an output folder with the final result.</param>
+    /// <param name="baseModelFolder">Folder of the base model, or null when it is not at hand.</param>
+    /// <param name="engineChecks">Checks that need the engine: <see cref="EvalReproducesCheck"/>,
+    /// <see cref="SamplesCheck"/>. They run after the others, and only when none of those failed.</param>
+    public static ValidationReport Validate(
+        string folder, string? baseModelFolder, IReadOnlyList<ICheck>? engineChecks = null)
+    {
+        using var subject = new CheckpointSubject(folder, baseModelFolder);
+        var findings = new List<Finding>();
+        foreach (var check in FileChecks)
+        {
+            findings.AddRange(Run(check, subject));
+        }
+
+        var failed = findings.Exists(f => f.Status == CheckStatus.Fail);
+        foreach (var check in engineChecks ?? [])
+        {
+            findings.AddRange(failed
+                ?
+                [
+                    new Finding(
+                        check.Name, CheckStatus.Warn, "sound files", "a failed check", "not run: the files are not fit to load"),
+                ]
+                : Run(check, subject));
+        }
+
+        return new ValidationReport(folder, baseModelFolder, findings);
+    }
+
+    /// <summary>Names for a message: all of a few, the first of many.</summary>
+    /// <param name="names">Names, in order.</param>
+    internal static string Names(IReadOnlyCollection<string> names) =>
+        string.Join(", ", names.Take(NamesShown))
+        + (names.Count > NamesShown ? $" and {names.Count - NamesShown} more" : "");
+
+    // A damaged file is a finding of the check that met it, never the end of the report.
+    private static List<Finding> Run(ICheck check, CheckpointSubject subject)
+    {
+        var findings = new List<Finding>();
+        try
+        {
+            findings.AddRange(check.Run(subject));
+        }
+        catch (Exception e) when (e is CheckpointException or SafetensorsException || StorageException.Concerns(e))
+        {
+            findings.Add(new Finding(check.Name, CheckStatus.Fail, "readable files", e.Message));
+        }
+
+        return findings;
+    }
+}
