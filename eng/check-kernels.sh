@@ -4,12 +4,12 @@
 #   eng/check-kernels.sh NVRTC_LIB_DIR [--arch sm_80,sm_90] [File.cu ...]
 #
 # NVRTC_LIB_DIR holds libnvrtc.so.* and libnvrtc-builtins.so.* (a toolkit's lib64, or site-packages/nvidia/*/lib).
-# A file is compiled for both activation types, and once more per line `// check: NAME=value ...` in it. A line
-# `// check-arch: sm_90a` restricts the file to that architecture; a compiler that does not know it gives such a file to clang
-# (syntax only) when CLANG names one and CUDA_SHIM a header with NVRTC's built-in declarations, and otherwise says it was skipped.
+# A file is compiled for both activation types, for each line `// check: NAME=value ...` in it if there are any. A line
+# `// check-arch: sm_90a` restricts the file to that architecture; when NVRTC does not know it, clang checks the syntax
+# if CLANG names one and CUDA_SHIM a header with NVRTC's built-in declarations, and otherwise the file is skipped aloud.
 set -euo pipefail
 if [ $# -lt 1 ]; then
-    sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'
+    sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'
     exit 2
 fi
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -48,8 +48,9 @@ def compile_one(path, options):
 def clang(path, defines):
     if not os.environ.get("CLANG") or not os.environ.get("CUDA_SHIM"):
         return None
-    command = [os.environ["CLANG"], "-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=sm_90a", "-nocudainc", "-nocudalib",
-               "-std=c++17", "-include", os.environ["CUDA_SHIM"], "-I", os.path.join(source, "Headers"), "-fsyntax-only", *defines, path]
+    command = [os.environ["CLANG"], "-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=sm_90a", "-nocudainc",
+               "-nocudalib", "-std=c++17", "-include", os.environ["CUDA_SHIM"], "-I", os.path.join(source, "Headers"),
+               "-fsyntax-only", *defines, path]
     return subprocess.run(command, capture_output=True, text=True)
 
 failed = skipped = kernels = 0
@@ -77,8 +78,8 @@ for path in files:
                     else:
                         print(f"{where}: syntax ok")
                     continue
-                code, log = compile_one(path, ["--gpu-architecture=" + arch, "-std=c++17", "-default-device", "--ptxas-options=-v",
-                                               "-I" + os.path.join(source, "Headers"), *defines])
+                options = ["--gpu-architecture=" + arch, "-std=c++17", "-default-device", "--ptxas-options=-v"]
+                code, log = compile_one(path, options + ["-I" + os.path.join(source, "Headers"), *defines])
                 if code or "warning" in log:
                     print(f"{where}: FAILED\n{log}")
                     failed += 1
@@ -87,7 +88,8 @@ for path in files:
                     kernels += 1
                     registers = re.search(r"Used (\d+) registers", body).group(1)
                     shared = re.search(r"(\d+) bytes smem", body)
-                    spills = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", body)
+                    number = r"(\d+) bytes "
+                    spills = re.search(f"{number}stack frame, {number}spill stores, {number}spill loads", body)
                     bad = spills and any(int(n) for n in spills.groups())
                     failed += 1 if bad else 0
                     print(f"{where}: {kernel}: {registers} registers, {shared.group(1) if shared else 0} bytes shared"

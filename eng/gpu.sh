@@ -2,10 +2,10 @@
 # Builds what runs on a GPU machine that has a driver and nothing else: no SDK, no .NET.
 #
 #   eng/gpu.sh            publish/gpu/nibble: the program as one file (trimmed, ReadyToRun, linux-x64)
-#   eng/gpu.sh --tests    also publish/gpu/ops-tests.tgz: every op case against the reference, on every backend found there
+#   eng/gpu.sh --tests    also publish/gpu/ops-tests.tgz: every op case against the reference, on every backend there
 #
-# Prints the commands to run on that machine. NVRTC and cuBLASLt are searched for as `nibble doctor` says; NIBBLE_CUDA_PATH names
-# their folder when they are somewhere else.
+# Prints the commands to run on that machine. NVRTC and cuBLASLt are searched for as `nibble doctor` says;
+# NIBBLE_CUDA_PATH names their folder when they are somewhere else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=publish/gpu
@@ -15,8 +15,8 @@ dotnet publish src/Nibble.Cli/Nibble.Cli.csproj -c Release -r linux-x64 --self-c
 rm -f "$out"/*.xml
 if [ "${1:-}" = --tests ]; then
     tests=$out/ops-tests
-    dotnet publish tests/Nibble.Ops.Tests/Nibble.Ops.Tests.csproj -c Release -r linux-x64 --self-contained -o "$tests" -v quiet \
-        --nologo
+    dotnet publish tests/Nibble.Ops.Tests/Nibble.Ops.Tests.csproj -c Release -r linux-x64 --self-contained \
+        -o "$tests" -v quiet --nologo
     tar -czf "$tests.tgz" -C "$out" ops-tests
     rm -rf "$tests"
 fi

@@ -6,8 +6,8 @@ namespace Nibble.Cuda;
 
 /// <summary>
 /// The ops on one NVIDIA card of compute capability 8.0 or later. Ops are enqueued on one stream and nothing but
-/// <see cref="Download"/>, <see cref="Synchronize"/>, <see cref="QuantizeAbsMax"/> and the first products of a new shape class
-/// wait. Kernels follow the type of their views: BF16 or F32 with F32 arithmetic.
+/// <see cref="Download"/>, <see cref="Synchronize"/>, <see cref="QuantizeAbsMax"/> and the first products of a new
+/// shape class wait. Kernels follow the type of their views: BF16 or F32 with F32 arithmetic.
 /// </summary>
 public sealed unsafe partial class CudaBackend : IBackend
 {
@@ -26,7 +26,8 @@ public sealed unsafe partial class CudaBackend : IBackend
         _options = options ?? new CudaOptions();
         if (_options.ActivationType is not (DType.BF16 or DType.F32))
         {
-            throw new ArgumentException($"expected BF16 or F32 activations, got {_options.ActivationType}", nameof(options));
+            throw new ArgumentException($"expected BF16 or F32 activations, got {_options.ActivationType}",
+                nameof(options));
         }
 
         _context = new CudaContext(_options);
@@ -50,7 +51,8 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <inheritdoc/>
     public bool NeedsDequantizationScratch => true;
 
-    /// <summary>Device bytes this backend holds for itself, besides the context: products' workspace, tables, partial sums.</summary>
+    /// <summary>Device bytes this backend holds for itself, besides the context: products' workspace, tables, partial
+    /// sums.</summary>
     public long OwnBytes => _products.WorkspaceBytes + _tables.Bytes;
 
     /// <summary>Device bytes handed out by <see cref="Allocate"/>, and <see cref="OwnBytes"/>.</summary>
@@ -66,8 +68,8 @@ public sealed unsafe partial class CudaBackend : IBackend
     public (long Free, long Total) MemoryInfo() => _context.MemoryInfo();
 
     /// <summary>
-    /// Bytes this process holds on the card, context and modules included, as the driver's management library counts them; null
-    /// without that library.
+    /// Bytes this process holds on the card, context and modules included, as the driver's management library counts
+    /// them; null without that library.
     /// </summary>
     public long? ProcessMemoryBytes() => _context.Usage.ProcessBytes();
 
@@ -91,7 +93,8 @@ public sealed unsafe partial class CudaBackend : IBackend
             if (destination.Length > 0)
             {
                 CudaException.Check(
-                    Driver.MemcpyAsync((nint)bytes, source.Address, (nuint)destination.Length, _context.Stream), "cuMemcpyAsync");
+                    Driver.MemcpyAsync((nint)bytes, source.Address, (nuint)destination.Length, _context.Stream),
+                    "cuMemcpyAsync");
             }
 
             _context.Synchronize();
@@ -106,7 +109,8 @@ public sealed unsafe partial class CudaBackend : IBackend
         {
             _context.MakeCurrent();
             CudaException.Check(
-                Driver.MemsetD8Async(destination.Address, 0, (nuint)destination.Bytes, _context.Stream), "cuMemsetD8Async");
+                Driver.MemsetD8Async(destination.Address, 0, (nuint)destination.Bytes, _context.Stream),
+                "cuMemsetD8Async");
         }
     }
 

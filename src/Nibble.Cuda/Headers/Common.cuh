@@ -69,7 +69,9 @@ template <> struct Run<4, float> {
         float4 w = *(const float4*)p;
         v[0] = w.x, v[1] = w.y, v[2] = w.z, v[3] = w.w;
     }
-    static __device__ __forceinline__ void store(float* p, const float* v) { *(float4*)p = make_float4(v[0], v[1], v[2], v[3]); }
+    static __device__ __forceinline__ void store(float* p, const float* v) {
+        *(float4*)p = make_float4(v[0], v[1], v[2], v[3]);
+    }
 };
 
 template <> struct Run<8, bf16> {
@@ -83,7 +85,8 @@ template <> struct Run<8, bf16> {
         }
     }
     static __device__ __forceinline__ void store(bf16* p, const float* v) {
-        *(uint4*)p = make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
+        *(uint4*)p = make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]),
+                                pack_bf16(v[6], v[7]));
     }
 };
 

@@ -68,11 +68,13 @@ internal static unsafe partial class CublasLt
 
     [LibraryImport(Library, EntryPoint = "cublasLtMatmulAlgoGetHeuristic")]
     internal static partial int MatmulAlgoGetHeuristic(
-        nint handle, nint descriptor, nint a, nint b, nint c, nint d, nint preference, int asked, Heuristic* results, out int found);
+        nint handle, nint descriptor, nint a, nint b, nint c, nint d, nint preference, int asked, Heuristic* results,
+        out int found);
 
     [LibraryImport(Library, EntryPoint = "cublasLtMatmul")]
     internal static partial int Matmul(
-        nint handle, nint descriptor, void* alpha, nint a, nint layoutA, nint b, nint layoutB, void* beta, nint c, nint layoutC,
+        nint handle, nint descriptor, void* alpha, nint a, nint layoutA, nint b, nint layoutB, void* beta, nint c,
+        nint layoutC,
         nint d, nint layoutD, Algorithm* algorithm, nint workspace, nuint workspaceBytes, nint stream);
 
     internal static void Check(int code, string call)

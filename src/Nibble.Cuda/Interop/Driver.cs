@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Nibble.Cuda.Interop;
 
-/// <summary>The CUDA driver API, as far as it is used. Names and signatures are those of cuda.h without the prefix.</summary>
+/// <summary>The CUDA driver API, as far as it is used. Names and signatures are those of cuda.h without the
+/// prefix.</summary>
 internal static unsafe partial class Driver
 {
     internal const string Library = "cuda";
@@ -87,7 +88,8 @@ internal static unsafe partial class Driver
 
     [LibraryImport(Library, EntryPoint = "cuLaunchKernel")]
     internal static partial int LaunchKernel(
-        nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream,
+        nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes,
+        nint stream,
         void** arguments, void** extra);
 
     [LibraryImport(Library, EntryPoint = "cuStreamCreate")]

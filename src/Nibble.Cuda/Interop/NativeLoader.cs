@@ -4,8 +4,8 @@ namespace Nibble.Cuda.Interop;
 
 /// <summary>
 /// Finds NVIDIA's libraries where toolkits, drivers and Python wheels put them, and remembers what was tried.
-/// Order: <c>NIBBLE_CUDA_PATH</c>, the system's own search, <c>CUDA_HOME</c> and <c>CUDA_PATH</c>, the usual toolkit folders, Python
-/// environments.
+/// Order: <c>NIBBLE_CUDA_PATH</c>, the system's own search, <c>CUDA_HOME</c> and <c>CUDA_PATH</c>, the usual toolkit
+/// folders, Python environments.
 /// </summary>
 internal static class NativeLoader
 {
@@ -156,7 +156,8 @@ internal static class NativeLoader
     // A cubin of a newer compiler does not load in an older driver: prefer the driver's own major version.
     private static string[] Names(string library)
     {
-        string[] majors = library is Nvrtc.Library or CublasLt.Library && DriverMajor() < 13 ? ["12", "13"] : ["13", "12"];
+        var prefersOld = library is Nvrtc.Library or CublasLt.Library && DriverMajor() < 13;
+        string[] majors = prefersOld ? ["12", "13"] : ["13", "12"];
         return (library, OperatingSystem.IsWindows()) switch
         {
             (Driver.Library, true) => ["nvcuda.dll"],
@@ -171,7 +172,8 @@ internal static class NativeLoader
         };
     }
 
-    private static int DriverMajor() => Find(Driver.Library) != 0 && Driver.DriverGetVersion(out var version) == 0 ? version / 1000 : 0;
+    private static int DriverMajor() =>
+        Find(Driver.Library) != 0 && Driver.DriverGetVersion(out var version) == 0 ? version / 1000 : 0;
 
     private static string[] Chosen() =>
         (Environment.GetEnvironmentVariable(PathVariable) ?? "")
@@ -193,7 +195,8 @@ internal static class NativeLoader
         if (!OperatingSystem.IsWindows())
         {
             yield return "/usr/local/nvidia/lib64";
-            foreach (var root in Children("/usr/local", "cuda*").OrderByDescending(p => p, StringComparer.Ordinal).Prepend("/usr/local/cuda"))
+            var versions = Children("/usr/local", "cuda*").OrderByDescending(p => p, StringComparer.Ordinal);
+            foreach (var root in versions.Prepend("/usr/local/cuda"))
             {
                 foreach (var folder in Toolkit(root))
                 {
@@ -221,7 +224,8 @@ internal static class NativeLoader
             return [Path.Combine(root, "bin", "x64"), Path.Combine(root, "bin")];
         }
 
-        return [Path.Combine(root, "lib64"), .. Children(Path.Combine(root, "targets"), "*").Select(t => Path.Combine(t, "lib"))];
+        var targets = Children(Path.Combine(root, "targets"), "*").Select(t => Path.Combine(t, "lib"));
+        return [Path.Combine(root, "lib64"), .. targets];
     }
 
     private static IEnumerable<string> PythonRoots()

@@ -44,7 +44,8 @@ internal static unsafe partial class Nvrtc
         using var texts = new NativeTexts();
         var headerSources = texts.Array(headers.Select(h => h.Source));
         var headerNames = texts.Array(headers.Select(h => h.Name));
-        Check(CreateProgram(out var program, source, name, headers.Count, headerSources, headerNames), "nvrtcCreateProgram", name);
+        Check(CreateProgram(out var program, source, name, headers.Count, headerSources, headerNames),
+            "nvrtcCreateProgram", name);
         try
         {
             var code = CompileProgram(program, options.Count, texts.Array(options));

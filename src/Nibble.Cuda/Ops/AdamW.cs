@@ -36,7 +36,8 @@ public sealed partial class CudaBackend
         Guard.Shape(norm, 1, 1);
         if (state.IsEightBit.Length != parameters.Slots.Length)
         {
-            throw new ShapeException($"expected optimizer state of {parameters.Slots.Length} tensors, got {state.IsEightBit.Length}");
+            throw new ShapeException(
+                $"expected optimizer state of {parameters.Slots.Length} tensors, got {state.IsEightBit.Length}");
         }
 
         var table = TableOf(parameters, state);
@@ -51,7 +52,8 @@ public sealed partial class CudaBackend
             state.Moment1, state.Moment2, state.Codes1, state.Codes2, state.AbsMax1, state.AbsMax2,
             _tables.Signed, _tables.Unsigned, _tables.SignedBoundaries, _tables.UnsignedBoundaries, norm,
             step.MaxNorm, step.LearningRate, step.Beta1, step.Beta2, step.Epsilon, step.WeightDecay,
-            (float)(1 - Math.Pow(step.Beta1, step.Step)), (float)(1 - Math.Pow(step.Beta2, step.Step)), step.DecayAfter);
+            (float)(1 - Math.Pow(step.Beta1, step.Step)), (float)(1 - Math.Pow(step.Beta2, step.Step)),
+            step.DecayAfter);
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,6 @@
 // Gradient norm, AdamW over every trained tensor in one launch, refresh of the compute copies.
-// A block of eight warps owns a chunk of 2048 elements of one tensor; a warp owns 256 of them, which is one block of 8-bit state, as
-// elements lane, lane + 32, …: neighbours in memory belong to neighbouring lanes.
+// A block of eight warps owns a chunk of 2048 elements of one tensor; a warp owns 256 of them, which is one block of
+// 8-bit state, as elements lane, lane + 32, …: neighbours in memory belong to neighbouring lanes.
 #include "Common.cuh"
 
 namespace {
@@ -47,7 +47,8 @@ __device__ __forceinline__ bool finite(float x) { return fabsf(x) <= 3.402823466
 }  // namespace
 
 // Partial sums of squares in binary64: thread i of the whole grid adds elements i, i + threads, …
-extern "C" __global__ __launch_bounds__(256) void gradient_norm_partial(const float* gradient, i64 count, double* partial) {
+extern "C" __global__ __launch_bounds__(256) void gradient_norm_partial(
+    const float* gradient, i64 count, double* partial) {
     double sum = 0.0;
     for (i64 i = thread_index(); i < count; i += thread_count()) sum += (double)gradient[i] * gradient[i];
     sum = block_sum(sum);
@@ -59,12 +60,11 @@ extern "C" __global__ __launch_bounds__(1024) void gradient_norm_final(const dou
     if (threadIdx.x == 0) *norm = (float)sqrt(sum);
 }
 
-extern "C" __global__ __launch_bounds__(256) void adamw(const Slot* slots, const Chunk* chunks, float* master, const float* gradient,
-                                                        float* moment1, float* moment2, u8* codes1, u8* codes2, float* absmax1,
-                                                        float* absmax2, const float* signed_map, const float* unsigned_map,
-                                                        const float* signed_bounds, const float* unsigned_bounds, const float* norm,
-                                                        float max_norm, float learning_rate, float beta1, float beta2, float epsilon,
-                                                        float decay, float correction1, float correction2, int decay_after) {
+extern "C" __global__ __launch_bounds__(256) void adamw(
+    const Slot* slots, const Chunk* chunks, float* master, const float* gradient, float* moment1, float* moment2,
+    u8* codes1, u8* codes2, float* absmax1, float* absmax2, const float* signed_map, const float* unsigned_map,
+    const float* signed_bounds, const float* unsigned_bounds, const float* norm, float max_norm, float learning_rate,
+    float beta1, float beta2, float epsilon, float decay, float correction1, float correction2, int decay_after) {
     __shared__ float map1[256], map2[256], bounds1[256], bounds2[256];
     Chunk chunk = chunks[blockIdx.x];
     Slot slot = slots[chunk.slot];
@@ -142,7 +142,8 @@ extern "C" __global__ __launch_bounds__(256) void adamw(const Slot* slots, const
     }
 }
 
-extern "C" __global__ __launch_bounds__(256) void refresh_compute(const Slot* slots, const Chunk* chunks, const float* master) {
+extern "C" __global__ __launch_bounds__(256) void refresh_compute(
+    const Slot* slots, const Chunk* chunks, const float* master) {
     Chunk chunk = chunks[blockIdx.x];
     Slot slot = slots[chunk.slot];
     int first = chunk.first + threadIdx.x / WARP * PER_WARP + threadIdx.x % WARP;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Tensors;
 
 namespace Nibble.Cuda;
@@ -13,14 +14,14 @@ public sealed partial class CudaBackend
     }
 
     private static void CheckLike(
-        TensorView view, TensorView other, [System.Runtime.CompilerServices.CallerArgumentExpression(nameof(view))] string name = "")
+        TensorView view, TensorView other, [CallerArgumentExpression(nameof(view))] string name = "")
     {
         Guard.Type(view, other.DType, name);
         Guard.Shape(view, other.Rows, other.Cols, name);
     }
 
     private static void CheckIndices(
-        TensorView view, int count, [System.Runtime.CompilerServices.CallerArgumentExpression(nameof(view))] string name = "")
+        TensorView view, int count, [CallerArgumentExpression(nameof(view))] string name = "")
     {
         Guard.Type(view, DType.I32, name);
         Guard.Shape(view, 1, count, name);

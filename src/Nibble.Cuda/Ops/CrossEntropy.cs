@@ -38,7 +38,8 @@ public sealed partial class CudaBackend
         if (values.Count > 0)
         {
             _context.Launch(
-                _accumulateSum, ActivationType, LaunchShape.Of(1, CrossEntropyThreads), values, values.Cols, scale, total);
+                _accumulateSum, ActivationType, LaunchShape.Of(1, CrossEntropyThreads), values, values.Cols, scale,
+                total);
         }
     }
 }

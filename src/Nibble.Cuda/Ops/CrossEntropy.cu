@@ -3,8 +3,8 @@
 
 namespace {
 
-// Maximum and sum of e^(x - maximum), mergeable in any grouping. The maximum starts at the lowest finite number, so that no
-// difference of infinities arises where nothing was seen; NaN and +∞ reach the sum.
+// Maximum and sum of e^(x - maximum), mergeable in any grouping. The maximum starts at the lowest finite number, so
+// that no difference of infinities arises where nothing was seen; NaN and +∞ reach the sum.
 struct Online {
     float max, sum;
 
@@ -66,8 +66,8 @@ __device__ __forceinline__ void row_loss(act* row, int width, int target, float*
 }  // namespace
 
 // One block a row: the vocabulary is long, rows are few.
-extern "C" __global__ __launch_bounds__(1024) void cross_entropy(act* logits, i64 stride, const int* targets, float* losses,
-                                                                 int width, float scale, int wide) {
+extern "C" __global__ __launch_bounds__(1024) void cross_entropy(
+    act* logits, i64 stride, const int* targets, float* losses, int width, float scale, int wide) {
     act* row = logits + (i64)blockIdx.x * stride;
     if (wide)
         row_loss<WIDE<act>>(row, width, targets[blockIdx.x], losses + blockIdx.x, scale);
@@ -76,7 +76,8 @@ extern "C" __global__ __launch_bounds__(1024) void cross_entropy(act* logits, i6
 }
 
 // One block: thread i adds values i, i + 1024, …, then the block's tree; the same order every time.
-extern "C" __global__ __launch_bounds__(1024) void accumulate_sum(const float* values, i64 count, double scale, double* total) {
+extern "C" __global__ __launch_bounds__(1024) void accumulate_sum(
+    const float* values, i64 count, double scale, double* total) {
     double sum = 0.0;
     for (i64 i = threadIdx.x; i < count; i += blockDim.x) sum += (double)values[i] * scale;
     sum = block_sum(sum);

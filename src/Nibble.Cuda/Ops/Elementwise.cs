@@ -81,7 +81,8 @@ public sealed partial class CudaBackend
         var wide = Layout.IsWide(x) && Layout.IsWide(y) && x.Cols % (16 / x.DType.Size()) == 0;
         _context.Launch(
             _dropout, x.DType, Layout.Grid(x, wide),
-            x, x.Stride, y, y.Stride, x.Rows, x.Cols, probability, 1 - probability, key, stream, rowOffset, accumulate, wide);
+            x, x.Stride, y, y.Stride, x.Rows, x.Cols, probability, 1 - probability, key, stream, rowOffset, accumulate,
+            wide);
     }
 
     private static void CheckFloating(TensorView view)

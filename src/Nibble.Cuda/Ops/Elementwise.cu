@@ -21,8 +21,9 @@ __device__ __forceinline__ void add_rows(const act* x, i64 x_stride, act* y, i64
 
 // N elements share a counter when N is a multiple of 4 and the first element's index is too.
 template <int N>
-__device__ __forceinline__ void drop_rows(const act* x, i64 x_stride, act* y, i64 y_stride, i64 rows, u32 pieces, i64 width,
-                                          float probability, float keep, u64 key, u64 stream, i64 row_offset, int accumulate) {
+__device__ __forceinline__ void drop_rows(
+    const act* x, i64 x_stride, act* y, i64 y_stride, i64 rows, u32 pieces, i64 width, float probability, float keep,
+    u64 key, u64 stream, i64 row_offset, int accumulate) {
     for (i64 item = thread_index(), end = rows * pieces; item < end; item += thread_count()) {
         i64 row;
         u32 piece;
@@ -56,27 +57,30 @@ __device__ __forceinline__ double read(const void* p, i64 at, int type) {
 
 }  // namespace
 
-extern "C" __global__ __launch_bounds__(256) void add(const act* x, i64 x_stride, act* y, i64 y_stride, i64 rows, i64 width,
-                                                      int wide) {
+extern "C" __global__ __launch_bounds__(256) void add(
+    const act* x, i64 x_stride, act* y, i64 y_stride, i64 rows, i64 width, int wide) {
     if (wide)
         add_rows<WIDE<act>>(x, x_stride, y, y_stride, rows, (u32)(width / WIDE<act>));
     else
         add_rows<1>(x, x_stride, y, y_stride, rows, (u32)width);
 }
 
-extern "C" __global__ __launch_bounds__(256) void dropout(const act* x, i64 x_stride, act* y, i64 y_stride, i64 rows, int width,
-                                                          float probability, float keep, u64 key, u64 stream, i64 row_offset,
-                                                          int accumulate, int wide) {
+extern "C" __global__ __launch_bounds__(256) void dropout(
+    const act* x, i64 x_stride, act* y, i64 y_stride, i64 rows, int width, float probability, float keep, u64 key,
+    u64 stream, i64 row_offset, int accumulate, int wide) {
     if (wide)
-        drop_rows<WIDE<act>>(x, x_stride, y, y_stride, rows, width / WIDE<act>, width, probability, keep, key, stream, row_offset,
-                             accumulate);
+        drop_rows<WIDE<act>>(
+            x, x_stride, y, y_stride, rows, width / WIDE<act>, width, probability, keep, key, stream, row_offset,
+            accumulate);
     else
-        drop_rows<1>(x, x_stride, y, y_stride, rows, width, width, probability, keep, key, stream, row_offset, accumulate);
+        drop_rows<1>(
+            x, x_stride, y, y_stride, rows, width, width, probability, keep, key, stream, row_offset, accumulate);
 }
 
-// Any of four types to any other. The product is one binary32 operation, or one binary64 operation when either side is F64.
-extern "C" __global__ __launch_bounds__(256) void convert(const void* x, i64 x_stride, int x_type, void* y, i64 y_stride, int y_type,
-                                                          i64 rows, i64 width, float scale) {
+// Any of four types to any other. The product is one binary32 operation, or one binary64 operation when either side is
+// F64.
+extern "C" __global__ __launch_bounds__(256) void convert(
+    const void* x, i64 x_stride, int x_type, void* y, i64 y_stride, int y_type, i64 rows, i64 width, float scale) {
     bool wide = x_type == TYPE_F64 || y_type == TYPE_F64;
     for (i64 item = thread_index(), end = rows * width; item < end; item += thread_count()) {
         i64 row;
@@ -95,8 +99,8 @@ extern "C" __global__ __launch_bounds__(256) void convert(const void* x, i64 x_s
 }
 
 // The pair training converts most: masters and gradients against activations, eight elements at a time.
-extern "C" __global__ __launch_bounds__(256) void convert_wide(const void* x, i64 x_stride, int x_type, void* y, i64 y_stride,
-                                                               i64 rows, i64 width, float scale) {
+extern "C" __global__ __launch_bounds__(256) void convert_wide(
+    const void* x, i64 x_stride, int x_type, void* y, i64 y_stride, i64 rows, i64 width, float scale) {
     u32 pieces = (u32)(width / 8);
     for (i64 item = thread_index(), end = rows * pieces; item < end; item += thread_count()) {
         i64 row;

@@ -9,8 +9,9 @@ public sealed partial class CudaBackend
     private const int FusedRows = 16;
 
     /// <summary>
-    /// Most tokens for which a 4-bit weight is multiplied without being dequantised to memory. Above it the round trip through
-    /// <see cref="DequantizationScratch"/> is cheaper than reading the input again for every sixteen rows of the weight.
+    /// Most tokens for which a 4-bit weight is multiplied without being dequantised to memory. Above it the round trip
+    /// through <see cref="DequantizationScratch"/> is cheaper than reading the input again for every sixteen rows of
+    /// the weight.
     /// </summary>
     internal const int FusedTokens = 32;
 
@@ -58,7 +59,8 @@ public sealed partial class CudaBackend
         }
         else
         {
-            // A bias of another type than the output's is rounded to it, as reference implementations do, and then added to.
+            // A bias of another type than the output's is rounded to it, as reference implementations do, and then
+            // added to.
             FillRows(bias, y);
             Multiply(new Product(x, false, dense, true, y, TensorView.None, 1, true));
         }
@@ -90,7 +92,8 @@ public sealed partial class CudaBackend
         if (scratch.IsNone || scratch.Bytes < bytes || !scratch.IsContiguous)
         {
             throw new InvalidOperationException(
-                $"expected a dequantization scratch of {bytes} bytes for a weight [{weight.Out}, {weight.In}], got {scratch}");
+                $"expected a dequantization scratch of {bytes} bytes for a weight [{weight.Out}, {weight.In}], "
+                + $"got {scratch}");
         }
 
         var dense = new TensorView(scratch.Address, type, weight.Out, weight.In);
@@ -107,7 +110,8 @@ public sealed partial class CudaBackend
     // A piece of 32 codes is one 16-byte load and has one scale; inputs are read 16 bytes at a time.
     private static bool CanFuse(TensorView x, FrozenLinear weight)
     {
-        if (x.DType != DType.BF16 || x.Rows > FusedTokens || weight.In % QuantizedMatrix.BlockSize != 0 || !Layout.IsWide(x))
+        if (x.DType != DType.BF16 || x.Rows > FusedTokens || weight.In % QuantizedMatrix.BlockSize != 0
+            || !Layout.IsWide(x))
         {
             return false;
         }
@@ -128,7 +132,7 @@ public sealed partial class CudaBackend
         var kernel = x.Rows <= 8 ? _linear4Bit8 : x.Rows <= 16 ? _linear4Bit16 : _linear4Bit32;
         _context.Launch(
             kernel, DType.U8, LaunchShape.Of((part.Rows + FusedRows - 1) / FusedRows, 256),
-            x, x.Stride, x.Rows, part.Codes, part.AbsMax, part.NestedAbsMax, part.NestedMap, part.Offset, _tables.Values(part.Code),
-            bias, (int)bias.DType, y, y.Stride, part.Rows, part.Cols);
+            x, x.Stride, x.Rows, part.Codes, part.AbsMax, part.NestedAbsMax, part.NestedMap, part.Offset,
+            _tables.Values(part.Code), bias, (int)bias.DType, y, y.Stride, part.Rows, part.Cols);
     }
 }

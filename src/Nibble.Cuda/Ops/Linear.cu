@@ -1,5 +1,5 @@
-// y = x Wᵀ + b with a 4-bit W, for the few tokens of decoding: the weight is read once, in 4 bits, and dequantised in registers.
-// check: TOKEN_TILES=1
+// y = x Wᵀ + b with a 4-bit W, for the few tokens of decoding: the weight is read once, in 4 bits, and dequantised in
+// registers. check: TOKEN_TILES=1
 // check: TOKEN_TILES=2
 // check: TOKEN_TILES=4
 #include "Common.cuh"
@@ -12,7 +12,8 @@ constexpr int WARPS = 8;
 constexpr int ROWS = 16;
 
 __device__ __forceinline__ void mma(float* c, const u32* a, u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
@@ -39,7 +40,8 @@ struct Weight {
             if (k < cols && row + 8 * r < rows) {
                 i64 at = (i64)(row + 8 * r) * cols + k, block = at / BLOCK;
                 piece.codes[r] = __ldcs((const uint4*)(codes + at / 2));
-                piece.scale[r] = nested ? __fadd_rn(__fmul_rn(__ldg(map + ((const u8*)absmax)[block]), __ldg(nested + block / NESTED)), offset)
+                piece.scale[r] = nested ? __fadd_rn(__fmul_rn(__ldg(map + ((const u8*)absmax)[block]),
+                                                              __ldg(nested + block / NESTED)), offset)
                                         : ((const float*)absmax)[block];
             }
         }
@@ -50,12 +52,12 @@ struct Weight {
 }  // namespace
 
 // A block owns 16 rows of W and all tokens; its 8 warps share K in chunks of 128 and their sums are added in order.
-// In a chunk, lane 4g + q holds k = 32q … 32q + 31 of rows g and g + 8 and of tokens g, g + 8, …: the products of a dot product may be
-// taken in any order as long as both sides take the same, so four of these k at a time stand in for the fragment's columns.
-extern "C" __global__ __launch_bounds__(256) void linear_4bit(const bf16* x, i64 x_stride, int tokens, const u8* codes,
-                                                              const void* absmax, const float* nested, const float* map,
-                                                              float offset, const float* values, const void* bias, int bias_type,
-                                                              bf16* y, i64 y_stride, int rows, int cols) {
+// In a chunk, lane 4g + q holds k = 32q … 32q + 31 of rows g and g + 8 and of tokens g, g + 8, …: the products of a dot
+// product may be taken in any order as long as both sides take the same, so four of these k at a time stand in for the
+// fragment's columns.
+extern "C" __global__ __launch_bounds__(256) void linear_4bit(
+    const bf16* x, i64 x_stride, int tokens, const u8* codes, const void* absmax, const float* nested, const float* map,
+    float offset, const float* values, const void* bias, int bias_type, bf16* y, i64 y_stride, int rows, int cols) {
     __shared__ float partial[WARPS][8 * TOKEN_TILES][ROWS];
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, q = lane % 4;
     int row = blockIdx.x * ROWS + g;

@@ -15,7 +15,8 @@ public sealed partial class CudaBackend
 
     /// <inheritdoc/>
     public void MatMul(
-        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1, bool accumulate = false)
+        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
+        bool accumulate = false)
     {
         CheckActivation(a, nameof(a));
         CheckActivation(b, nameof(b));
@@ -60,9 +61,12 @@ public sealed partial class CudaBackend
         {
             var rows = Math.Min(c.Rows - first, MaxGridY * MatMulTile);
             _context.Launch(
-                _matMul, DType.U8, new LaunchShape((uint)columns, (uint)((rows + MatMulTile - 1) / MatMulTile), 1, 256, 0),
-                a.Address + (nint)((long)first * aRow * a.DType.Size()), (int)a.DType, aRow, aCol, b, (int)b.DType, bRow, bCol,
-                c.RowRange(first, rows), (int)c.DType, c.Stride, rows, c.Cols, product.Depth, product.Alpha, accumulate);
+                _matMul, DType.U8, new LaunchShape((uint)columns, (uint)((rows + MatMulTile - 1) / MatMulTile), 1, 256,
+                    0),
+                a.Address + (nint)((long)first * aRow * a.DType.Size()), (int)a.DType, aRow, aCol, b, (int)b.DType,
+                bRow, bCol,
+                c.RowRange(first, rows), (int)c.DType, c.Stride, rows, c.Cols, product.Depth, product.Alpha,
+                accumulate);
         }
     }
 

@@ -1,4 +1,5 @@
-// Dense product of any types, strides and alignments, for the cases the library does not take; and rows filled with a bias.
+// Dense product of any types, strides and alignments, for the cases the library does not take; and rows filled with a
+// bias.
 #include "Common.cuh"
 
 namespace {
@@ -18,10 +19,11 @@ __device__ __forceinline__ void write(void* p, i64 at, int type, float value) {
 
 }  // namespace
 
-// A block of 256 threads owns a tile of 32 × 32 results; thread (tx, ty) owns rows ty, ty + 8, … of column tx. K is walked in order.
-extern "C" __global__ __launch_bounds__(256) void matmul(const void* a, int a_type, i64 a_row, i64 a_col, const void* b, int b_type,
-                                                         i64 b_row, i64 b_col, void* c, int c_type, i64 c_stride, int rows, int cols,
-                                                         int depth, float alpha, int accumulate) {
+// A block of 256 threads owns a tile of 32 × 32 results; thread (tx, ty) owns rows ty, ty + 8, … of column tx. K is
+// walked in order.
+extern "C" __global__ __launch_bounds__(256) void matmul(
+    const void* a, int a_type, i64 a_row, i64 a_col, const void* b, int b_type, i64 b_row, i64 b_col, void* c,
+    int c_type, i64 c_stride, int rows, int cols, int depth, float alpha, int accumulate) {
     // One word of padding: the transposed side is written column by column.
     __shared__ float tile_a[TILE][TILE + 1], tile_b[TILE][TILE + 1];
     int tx = threadIdx.x % TILE, ty = threadIdx.x / TILE;
@@ -31,8 +33,10 @@ extern "C" __global__ __launch_bounds__(256) void matmul(const void* a, int a_ty
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             int y = ty + 8 * i;
-            tile_a[y][tx] = row0 + y < rows && k0 + tx < depth ? read(a, (row0 + y) * a_row + (k0 + tx) * a_col, a_type) : 0.0f;
-            tile_b[y][tx] = k0 + y < depth && col0 + tx < cols ? read(b, (k0 + y) * b_row + (col0 + tx) * b_col, b_type) : 0.0f;
+            tile_a[y][tx] = row0 + y < rows && k0 + tx < depth ? read(a, (row0 + y) * a_row + (k0 + tx) * a_col,
+                                                                      a_type) : 0.0f;
+            tile_b[y][tx] = k0 + y < depth && col0 + tx < cols ? read(b, (k0 + y) * b_row + (col0 + tx) * b_col,
+                                                                      b_type) : 0.0f;
         }
         // Both tiles are complete before anyone reads them, and read by all before they are replaced.
         __syncthreads();
@@ -45,12 +49,13 @@ extern "C" __global__ __launch_bounds__(256) void matmul(const void* a, int a_ty
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         i64 row = row0 + ty + 8 * i, at = row * c_stride + col0 + tx;
-        if (row < rows && col0 + tx < cols) write(c, at, c_type, alpha * sum[i] + (accumulate ? read(c, at, c_type) : 0.0f));
+        if (row < rows && col0 + tx < cols) write(c, at, c_type,
+                                                  alpha * sum[i] + (accumulate ? read(c, at, c_type) : 0.0f));
     }
 }
 
-extern "C" __global__ __launch_bounds__(256) void fill_rows(const void* bias, int bias_type, void* y, int y_type, i64 y_stride,
-                                                            i64 rows, i64 cols) {
+extern "C" __global__ __launch_bounds__(256) void fill_rows(
+    const void* bias, int bias_type, void* y, int y_type, i64 y_stride, i64 rows, i64 cols) {
     for (i64 item = thread_index(), end = rows * cols; item < end; item += thread_count()) {
         i64 row;
         u32 col;

@@ -39,7 +39,8 @@ public sealed partial class CudaBackend
         _context.Launch(
             _quantize4Bit, ActivationType, Layout.Grid((long)absMax.Cols * 32),
             x, (int)x.DType, x.Count, isFp4 ? _tables.Fp4Boundaries : _tables.Nf4Boundaries,
-            isFp4 ? CodeTables.Fp4Boundaries.Length : CodeTables.Nf4Boundaries.Length, isFp4 ? _tables.Fp4Indices : 0, codes, absMax);
+            isFp4 ? CodeTables.Fp4Boundaries.Length : CodeTables.Nf4Boundaries.Length, isFp4 ? _tables.Fp4Indices : 0,
+            codes, absMax);
     }
 
     /// <inheritdoc/>

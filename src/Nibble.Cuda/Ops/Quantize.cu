@@ -23,7 +23,8 @@ __device__ __forceinline__ u32 boundaries_below(float x, const float* bounds, in
     return n;
 }
 
-__device__ __forceinline__ float scale_of(const void* absmax, const float* nested, const float* map, float offset, i64 block) {
+__device__ __forceinline__ float scale_of(
+    const void* absmax, const float* nested, const float* map, float offset, i64 block) {
     if (!nested) return ((const float*)absmax)[block];
     return __fadd_rn(__fmul_rn(__ldg(map + ((const u8*)absmax)[block]), __ldg(nested + block / NESTED)), offset);
 }
@@ -31,8 +32,9 @@ __device__ __forceinline__ float scale_of(const void* absmax, const float* neste
 }  // namespace
 
 // A warp quantises a block: two neighbouring values, and so one byte, per lane.
-extern "C" __global__ __launch_bounds__(256) void quantize_4bit(const void* x, int type, i64 count, const float* bounds,
-                                                                int bound_count, const u8* fp4_indices, u8* codes, float* absmax) {
+extern "C" __global__ __launch_bounds__(256) void quantize_4bit(
+    const void* x, int type, i64 count, const float* bounds, int bound_count, const u8* fp4_indices, u8* codes,
+    float* absmax) {
     __shared__ float bound[16];
     if (threadIdx.x < bound_count) bound[threadIdx.x] = bounds[threadIdx.x];
     // Every thread reads all boundaries below.
@@ -67,8 +69,8 @@ extern "C" __global__ __launch_bounds__(1024) void absmax_mean(const float* absm
 }
 
 // One block of threads a nested block: scale less mean, coded by the signed map's boundaries.
-extern "C" __global__ __launch_bounds__(256) void quantize_absmax(const float* absmax, i64 count, const float* mean,
-                                                                  const float* bounds, u8* codes, float* nested) {
+extern "C" __global__ __launch_bounds__(256) void quantize_absmax(
+    const float* absmax, i64 count, const float* mean, const float* bounds, u8* codes, float* nested) {
     __shared__ float bound[NESTED];
     if (threadIdx.x < NESTED - 1) bound[threadIdx.x] = bounds[threadIdx.x];
     i64 at = (i64)blockIdx.x * NESTED + threadIdx.x;
@@ -83,11 +85,12 @@ extern "C" __global__ __launch_bounds__(256) void quantize_absmax(const float* a
     if (threadIdx.x == 0) nested[blockIdx.x] = top;
 }
 
-// A thread turns words of eight codes into 16-byte stores, four words in flight. Words hold the first code in the high nibble of the
-// low byte. Code values sit in the lanes of each warp and are fetched by shuffle, so every lane takes part in every shuffle.
-extern "C" __global__ __launch_bounds__(256) void dequantize_4bit(const u32* codes, const void* absmax, const float* nested,
-                                                                  const float* map, float offset, const float* values, act* y,
-                                                                  u32 words) {
+// A thread turns words of eight codes into 16-byte stores, four words in flight. Words hold the first code in the high
+// nibble of the low byte. Code values sit in the lanes of each warp and are fetched by shuffle, so every lane takes
+// part in every shuffle.
+extern "C" __global__ __launch_bounds__(256) void dequantize_4bit(
+    const u32* codes, const void* absmax, const float* nested, const float* map, float offset, const float* values,
+    act* y, u32 words) {
     float value = values[threadIdx.x & 15];
     i64 base = (i64)blockIdx.x * (256 * UNROLL) + threadIdx.x;
     u32 word[UNROLL];
@@ -117,9 +120,9 @@ extern "C" __global__ __launch_bounds__(256) void dequantize_4bit(const u32* cod
 }
 
 // Any count and alignment: one byte, two values per thread.
-extern "C" __global__ __launch_bounds__(256) void dequantize_4bit_bytes(const u8* codes, const void* absmax, const float* nested,
-                                                                        const float* map, float offset, const float* values, act* y,
-                                                                        i64 count) {
+extern "C" __global__ __launch_bounds__(256) void dequantize_4bit_bytes(
+    const u8* codes, const void* absmax, const float* nested, const float* map, float offset, const float* values,
+    act* y, i64 count) {
     for (i64 item = thread_index(); item < (count + 1) / 2; item += thread_count()) {
         float scale = scale_of(absmax, nested, map, offset, item * 2 / BLOCK);
         y[item * 2] = from_float<act>(__fmul_rn(values[codes[item] >> 4], scale));

@@ -34,7 +34,8 @@ public sealed partial class CudaBackend
 
     /// <inheritdoc/>
     public void RmsNormBackward(
-        TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate, TensorView dWeight)
+        TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate,
+        TensorView dWeight)
     {
         var groups = CheckRmsNorm(x, weight, dx, rstd);
         CheckLike(dy, x);
@@ -57,7 +58,8 @@ public sealed partial class CudaBackend
         var blocks = weight.Cols > RmsNormWarpWidth;
         _context.Launch(
             blocks ? _rmsNormBackward : _rmsNormGroupsBackward, x.DType, RmsNormGrid((long)x.Rows * groups, blocks),
-            dy, dy.Stride, x, x.Stride, weight, rstd, rstd.Stride, dx, dx.Stride, x.Rows, groups, weight.Cols, accumulate, wide);
+            dy, dy.Stride, x, x.Stride, weight, rstd, rstd.Stride, dx, dx.Stride, x.Rows, groups, weight.Cols,
+            accumulate, wide);
     }
 
     private void LaunchRmsNorm(
@@ -74,7 +76,8 @@ public sealed partial class CudaBackend
         var blocks = weight.Cols > RmsNormWarpWidth;
         _context.Launch(
             blocks ? _rmsNormForward : _rmsNormGroupsForward, x.DType, RmsNormGrid((long)x.Rows * groups, blocks),
-            x, x.Stride, delta, delta.Stride, sum, sum.Stride, weight, y, y.Stride, rstd, rstd.Stride, x.Rows, groups, weight.Cols,
+            x, x.Stride, delta, delta.Stride, sum, sum.Stride, weight, y, y.Stride, rstd, rstd.Stride, x.Rows, groups,
+            weight.Cols,
             epsilon, wide);
     }
 

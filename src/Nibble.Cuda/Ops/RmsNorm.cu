@@ -1,6 +1,6 @@
 // Root-mean-square norm: forward, forward fused with the residual sum, backward, weight gradient.
-// A group of D columns belongs to one warp (short groups) or to one block of 256 threads (long groups); its second reading comes
-// from L1.
+// A group of D columns belongs to one warp (short groups) or to one block of 256 threads (long groups); its second
+// reading comes from L1.
 #include "Common.cuh"
 
 namespace {
@@ -26,9 +26,9 @@ template <bool BLOCK> struct Group {
 
 // With a delta, `sum` is written first and then normed; without one, x is.
 template <bool BLOCK, int N>
-__device__ __forceinline__ void forward(const act* x, i64 x_stride, const act* delta, i64 delta_stride, act* sum, i64 sum_stride,
-                                        const act* weight, act* y, i64 y_stride, float* rstd, i64 rstd_stride, i64 rows, int groups,
-                                        int width, float epsilon) {
+__device__ __forceinline__ void forward(
+    const act* x, i64 x_stride, const act* delta, i64 delta_stride, act* sum, i64 sum_stride, const act* weight, act* y,
+    i64 y_stride, float* rstd, i64 rstd_stride, i64 rows, int groups, int width, float epsilon) {
     Group<BLOCK> g(rows * groups, groups);
     if (!g.live) return;
     x += g.row * x_stride + (i64)g.group * width;
@@ -60,9 +60,9 @@ __device__ __forceinline__ void forward(const act* x, i64 x_stride, const act* d
 }
 
 template <bool BLOCK, int N>
-__device__ __forceinline__ void backward(const act* dy, i64 dy_stride, const act* x, i64 x_stride, const act* weight,
-                                         const float* rstd, i64 rstd_stride, act* dx, i64 dx_stride, i64 rows, int groups, int width,
-                                         int accumulate) {
+__device__ __forceinline__ void backward(
+    const act* dy, i64 dy_stride, const act* x, i64 x_stride, const act* weight, const float* rstd, i64 rstd_stride,
+    act* dx, i64 dx_stride, i64 rows, int groups, int width, int accumulate) {
     Group<BLOCK> g(rows * groups, groups);
     if (!g.live) return;
     dy += g.row * dy_stride + (i64)g.group * width;
@@ -96,68 +96,68 @@ __device__ __forceinline__ void backward(const act* dy, i64 dy_stride, const act
 
 }  // namespace
 
-extern "C" __global__ __launch_bounds__(256) void rms_norm_forward(const act* x, i64 x_stride, const act* delta, i64 delta_stride,
-                                                                   act* sum, i64 sum_stride, const act* weight, act* y,
-                                                                   i64 y_stride, float* rstd, i64 rstd_stride, i64 rows, int groups,
-                                                                   int width, float epsilon, int wide) {
+extern "C" __global__ __launch_bounds__(256) void rms_norm_forward(
+    const act* x, i64 x_stride, const act* delta, i64 delta_stride, act* sum, i64 sum_stride, const act* weight, act* y,
+    i64 y_stride, float* rstd, i64 rstd_stride, i64 rows, int groups, int width, float epsilon, int wide) {
     if (wide)
-        forward<true, WIDE<act>>(x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows,
-                                 groups, width, epsilon);
+        forward<true, WIDE<act>>(
+            x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows, groups,
+            width, epsilon);
     else
-        forward<true, 1>(x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows, groups,
-                         width, epsilon);
+        forward<true, 1>(
+            x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows, groups,
+            width, epsilon);
 }
 
-extern "C" __global__ __launch_bounds__(256) void rms_norm_groups_forward(const act* x, i64 x_stride, const act* delta,
-                                                                          i64 delta_stride, act* sum, i64 sum_stride,
-                                                                          const act* weight, act* y, i64 y_stride, float* rstd,
-                                                                          i64 rstd_stride, i64 rows, int groups, int width,
-                                                                          float epsilon, int wide) {
+extern "C" __global__ __launch_bounds__(256) void rms_norm_groups_forward(
+    const act* x, i64 x_stride, const act* delta, i64 delta_stride, act* sum, i64 sum_stride, const act* weight, act* y,
+    i64 y_stride, float* rstd, i64 rstd_stride, i64 rows, int groups, int width, float epsilon, int wide) {
     if (wide)
-        forward<false, WIDE<act>>(x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows,
-                                  groups, width, epsilon);
+        forward<false, WIDE<act>>(
+            x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows, groups,
+            width, epsilon);
     else
-        forward<false, 1>(x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows, groups,
-                          width, epsilon);
+        forward<false, 1>(
+            x, x_stride, delta, delta_stride, sum, sum_stride, weight, y, y_stride, rstd, rstd_stride, rows, groups,
+            width, epsilon);
 }
 
-extern "C" __global__ __launch_bounds__(256) void rms_norm_backward(const act* dy, i64 dy_stride, const act* x, i64 x_stride,
-                                                                    const act* weight, const float* rstd, i64 rstd_stride, act* dx,
-                                                                    i64 dx_stride, i64 rows, int groups, int width, int accumulate,
-                                                                    int wide) {
+extern "C" __global__ __launch_bounds__(256) void rms_norm_backward(
+    const act* dy, i64 dy_stride, const act* x, i64 x_stride, const act* weight, const float* rstd, i64 rstd_stride,
+    act* dx, i64 dx_stride, i64 rows, int groups, int width, int accumulate, int wide) {
     if (wide)
-        backward<true, WIDE<act>>(dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width,
-                                  accumulate);
+        backward<true, WIDE<act>>(
+            dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width, accumulate);
     else
-        backward<true, 1>(dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width,
-                                  accumulate);
+        backward<true, 1>(
+            dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width, accumulate);
 }
 
-extern "C" __global__ __launch_bounds__(256) void rms_norm_groups_backward(const act* dy, i64 dy_stride, const act* x, i64 x_stride,
-                                                                           const act* weight, const float* rstd, i64 rstd_stride,
-                                                                           act* dx, i64 dx_stride, i64 rows, int groups, int width,
-                                                                           int accumulate, int wide) {
+extern "C" __global__ __launch_bounds__(256) void rms_norm_groups_backward(
+    const act* dy, i64 dy_stride, const act* x, i64 x_stride, const act* weight, const float* rstd, i64 rstd_stride,
+    act* dx, i64 dx_stride, i64 rows, int groups, int width, int accumulate, int wide) {
     if (wide)
-        backward<false, WIDE<act>>(dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width,
-                                   accumulate);
+        backward<false, WIDE<act>>(
+            dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width, accumulate);
     else
-        backward<false, 1>(dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width, accumulate);
+        backward<false, 1>(
+            dy, dy_stride, x, x_stride, weight, rstd, rstd_stride, dx, dx_stride, rows, groups, width, accumulate);
 }
 
-// dw[d] += Σ over rows and groups of dy · x · r. A block owns 32 columns; warp w sums units w, w + 8, …, and the eight sums are
-// added in order: the same order every time.
-extern "C" __global__ __launch_bounds__(256) void rms_norm_backward_weight(const act* dy, i64 dy_stride, const act* x, i64 x_stride,
-                                                                           const float* rstd, i64 rstd_stride, float* dw, i64 rows,
-                                                                           int groups, int width) {
+// dw[d] += Σ over rows and groups of dy · x · r. A block owns 32 columns; warp w sums units w, w + 8, …, and the eight
+// sums are added in order: the same order every time.
+extern "C" __global__ __launch_bounds__(256) void rms_norm_backward_weight(
+    const act* dy, i64 dy_stride, const act* x, i64 x_stride, const float* rstd, i64 rstd_stride, float* dw, i64 rows,
+    int groups, int width) {
     __shared__ float partial[8][WARP];
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     int col = blockIdx.x * WARP + lane;
     float sum = 0.0f;
     if (col < width) {
         for (i64 unit = warp; unit < rows * groups; unit += 8) {
-            i64 row = unit / groups;
-            i64 at = (unit - row * groups) * width + col;
-            sum += to_float(dy[row * dy_stride + at]) * to_float(x[row * x_stride + at]) * rstd[row * rstd_stride + unit - row * groups];
+            i64 row = unit / groups, group = unit - row * groups, at = group * width + col;
+            float r = rstd[row * rstd_stride + group];
+            sum += to_float(dy[row * dy_stride + at]) * to_float(x[row * x_stride + at]) * r;
         }
     }
     partial[warp][lane] = sum;

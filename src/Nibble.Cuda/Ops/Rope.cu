@@ -4,8 +4,9 @@
 namespace {
 
 template <int N>
-__device__ __forceinline__ void rotate(act* x, i64 stride, const int* positions, const float* table, i64 table_stride, i64 rows,
-                                       u32 heads, u32 half, float sign) {
+__device__ __forceinline__ void rotate(
+    act* x, i64 stride, const int* positions, const float* table, i64 table_stride, i64 rows, u32 heads, u32 half,
+    float sign) {
     u32 pieces = half / N;
     for (i64 item = thread_index(), end = rows * heads * pieces; item < end; item += thread_count()) {
         i64 row, head;
@@ -31,8 +32,9 @@ __device__ __forceinline__ void rotate(act* x, i64 stride, const int* positions,
 
 }  // namespace
 
-extern "C" __global__ __launch_bounds__(256) void rope(act* x, i64 stride, const int* positions, const float* table,
-                                                       i64 table_stride, i64 rows, int heads, int half, float sign, int wide) {
+extern "C" __global__ __launch_bounds__(256) void rope(
+    act* x, i64 stride, const int* positions, const float* table, i64 table_stride, i64 rows, int heads, int half,
+    float sign, int wide) {
     if (wide)
         rotate<WIDE<act>>(x, stride, positions, table, table_stride, rows, heads, half, sign);
     else

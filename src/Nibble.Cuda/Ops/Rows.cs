@@ -41,7 +41,8 @@ public sealed partial class CudaBackend
         var unit = UnitBytes(x, y);
         var (from, to) = (Units(x.Stride, x, unit), Units(y.Stride, y, unit));
         var units = Units(x.Cols, x, unit);
-        _context.Launch(_scatterRows, DType.U8, Layout.Grid(x.Rows * units), x, from, index, y, to, x.Rows, units, unit);
+        _context.Launch(
+            _scatterRows, DType.U8, Layout.Grid(x.Rows * units), x, from, index, y, to, x.Rows, units, unit);
     }
 
     private void CopyRows(TensorView x, TensorView y)

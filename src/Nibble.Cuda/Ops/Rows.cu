@@ -4,7 +4,8 @@
 namespace {
 
 template <class U, class Source, class Target>
-__device__ __forceinline__ void move(const U* x, i64 x_stride, U* y, i64 y_stride, i64 rows, u32 units, Source source, Target target) {
+__device__ __forceinline__ void move(
+    const U* x, i64 x_stride, U* y, i64 y_stride, i64 rows, u32 units, Source source, Target target) {
     for (i64 item = thread_index(), end = rows * units; item < end; item += thread_count()) {
         i64 row;
         u32 unit;
@@ -14,8 +15,9 @@ __device__ __forceinline__ void move(const U* x, i64 x_stride, U* y, i64 y_strid
 }
 
 template <class Source, class Target>
-__device__ __forceinline__ void move(const void* x, i64 x_stride, void* y, i64 y_stride, i64 rows, i64 units, int unit_bytes,
-                                     Source source, Target target) {
+__device__ __forceinline__ void move(
+    const void* x, i64 x_stride, void* y, i64 y_stride, i64 rows, i64 units, int unit_bytes, Source source,
+    Target target) {
     switch (unit_bytes) {
         case 16: return move((const uint4*)x, x_stride, (uint4*)y, y_stride, rows, (u32)units, source, target);
         case 8: return move((const u64*)x, x_stride, (u64*)y, y_stride, rows, (u32)units, source, target);
@@ -36,17 +38,17 @@ struct Indexed {
 
 }  // namespace
 
-extern "C" __global__ __launch_bounds__(256) void gather_rows(const void* x, i64 x_stride, const int* index, void* y, i64 y_stride,
-                                                              i64 rows, i64 units, int unit_bytes) {
+extern "C" __global__ __launch_bounds__(256) void gather_rows(
+    const void* x, i64 x_stride, const int* index, void* y, i64 y_stride, i64 rows, i64 units, int unit_bytes) {
     move(x, x_stride, y, y_stride, rows, units, unit_bytes, Indexed{index}, Same{});
 }
 
-extern "C" __global__ __launch_bounds__(256) void scatter_rows(const void* x, i64 x_stride, const int* index, void* y, i64 y_stride,
-                                                               i64 rows, i64 units, int unit_bytes) {
+extern "C" __global__ __launch_bounds__(256) void scatter_rows(
+    const void* x, i64 x_stride, const int* index, void* y, i64 y_stride, i64 rows, i64 units, int unit_bytes) {
     move(x, x_stride, y, y_stride, rows, units, unit_bytes, Same{}, Indexed{index});
 }
 
-extern "C" __global__ __launch_bounds__(256) void copy_rows(const void* x, i64 x_stride, void* y, i64 y_stride, i64 rows, i64 units,
-                                                            int unit_bytes) {
+extern "C" __global__ __launch_bounds__(256) void copy_rows(
+    const void* x, i64 x_stride, void* y, i64 y_stride, i64 rows, i64 units, int unit_bytes) {
     move(x, x_stride, y, y_stride, rows, units, unit_bytes, Same{}, Same{});
 }

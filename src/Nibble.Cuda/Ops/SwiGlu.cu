@@ -4,7 +4,8 @@
 namespace {
 
 template <int N>
-__device__ __forceinline__ void forward(const act* gate_up, i64 gate_stride, act* h, i64 h_stride, i64 rows, u32 width) {
+__device__ __forceinline__ void forward(
+    const act* gate_up, i64 gate_stride, act* h, i64 h_stride, i64 rows, u32 width) {
     u32 pieces = width / N;
     for (i64 item = thread_index(), end = rows * pieces; item < end; item += thread_count()) {
         i64 row;
@@ -21,8 +22,9 @@ __device__ __forceinline__ void forward(const act* gate_up, i64 gate_stride, act
 }
 
 template <int N>
-__device__ __forceinline__ void backward(const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up,
-                                         i64 d_stride, i64 rows, u32 width) {
+__device__ __forceinline__ void backward(
+    const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up, i64 d_stride, i64 rows,
+    u32 width) {
     u32 pieces = width / N;
     for (i64 item = thread_index(), end = rows * pieces; item < end; item += thread_count()) {
         i64 row;
@@ -49,16 +51,17 @@ __device__ __forceinline__ void backward(const act* dh, i64 dh_stride, const act
 
 }  // namespace
 
-extern "C" __global__ __launch_bounds__(256) void swiglu_forward(const act* gate_up, i64 gate_stride, act* h, i64 h_stride, i64 rows,
-                                                                 int width, int wide) {
+extern "C" __global__ __launch_bounds__(256) void swiglu_forward(
+    const act* gate_up, i64 gate_stride, act* h, i64 h_stride, i64 rows, int width, int wide) {
     if (wide)
         forward<WIDE<act>>(gate_up, gate_stride, h, h_stride, rows, width);
     else
         forward<1>(gate_up, gate_stride, h, h_stride, rows, width);
 }
 
-extern "C" __global__ __launch_bounds__(256) void swiglu_backward(const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride,
-                                                                  act* d_gate_up, i64 d_stride, i64 rows, int width, int wide) {
+extern "C" __global__ __launch_bounds__(256) void swiglu_backward(
+    const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up, i64 d_stride, i64 rows,
+    int width, int wide) {
     if (wide)
         backward<WIDE<act>>(dh, dh_stride, gate_up, gate_stride, d_gate_up, d_stride, rows, width);
     else

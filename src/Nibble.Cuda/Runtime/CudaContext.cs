@@ -78,14 +78,17 @@ internal sealed unsafe class CudaContext : IDisposable
 
     /// <summary>Enqueues a kernel.</summary>
     /// <param name="kernel">The kernel.</param>
-    /// <param name="activation">Activation type it is compiled for; <see cref="DType.U8"/> when its text does not depend on one.</param>
+    /// <param name="activation">Activation type it is compiled for; <see cref="DType.U8"/> when its text does not
+    /// depend on one.</param>
     /// <param name="shape">Grid and block.</param>
     /// <param name="arguments">Its parameters in order.</param>
-    internal void Launch(Kernel kernel, DType activation, in LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)
+    internal void Launch(
+        Kernel kernel, DType activation, in LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)
     {
         if (arguments.Length > MaxArguments)
         {
-            throw new ArgumentException($"{kernel.Name}: expected at most {MaxArguments} arguments, got {arguments.Length}");
+            throw new ArgumentException(
+                $"{kernel.Name}: expected at most {MaxArguments} arguments, got {arguments.Length}");
         }
 
         fixed (KernelArgument* values = arguments)
@@ -193,15 +196,15 @@ internal sealed unsafe class CudaContext : IDisposable
         if (kind == MemoryKind.PinnedHost)
         {
             return new OutOfDeviceMemoryException(
-                $"the host refused {Mebibytes(bytes)} of pinned memory: free host memory, raise the limit of locked memory "
-                + "(ulimit -l), or keep the embedding on the card");
+                $"the host refused {Mebibytes(bytes)} of pinned memory: free host memory, raise the limit of locked "
+                + "memory (ulimit -l), or keep the embedding on the card");
         }
 
         var (free, total) = MemoryInfo();
         return new OutOfDeviceMemoryException(
-            $"{Info.Name} refused {Mebibytes(bytes)}: {Mebibytes(free)} of {Mebibytes(total)} are free and this process holds "
-            + $"{Mebibytes(LiveBytes)}. Stop other programs on the card (nvidia-smi lists them), set gpu_memory_limit below what "
-            + "is free, or shorten sequence_len");
+            $"{Info.Name} refused {Mebibytes(bytes)}: {Mebibytes(free)} of {Mebibytes(total)} are free and this "
+            + $"process holds {Mebibytes(LiveBytes)}. Stop other programs on the card (nvidia-smi lists them), set "
+            + "gpu_memory_limit below what is free, or shorten sequence_len");
     }
 
     private static string Mebibytes(long bytes) => $"{bytes / (1024.0 * 1024):F0} MiB";
@@ -217,12 +220,14 @@ internal sealed unsafe class CudaContext : IDisposable
         // Both calls wait for work that may still use the memory.
         CudaException.Check(Driver.StreamSynchronize(Stream));
         CudaException.Check(
-            block.Kind == MemoryKind.Device ? Driver.MemFree(block.Address) : Driver.MemFreeHost(block.Address), "cuMemFree");
+            block.Kind == MemoryKind.Device ? Driver.MemFree(block.Address) : Driver.MemFreeHost(block.Address),
+            "cuMemFree");
         LiveAllocations--;
         LiveBytes -= block.Kind == MemoryKind.Device ? block.Bytes : 0;
     }
 
-    private sealed class Block(CudaContext owner, nint address, long bytes, MemoryKind kind) : DeviceMemory(address, bytes, kind)
+    private sealed class Block(CudaContext owner, nint address, long bytes, MemoryKind kind)
+        : DeviceMemory(address, bytes, kind)
     {
         private bool _returned;
 

@@ -10,7 +10,8 @@ namespace Nibble.Cuda;
 /// <param name="Minor">Compute capability, minor.</param>
 /// <param name="Multiprocessors">Streaming multiprocessors.</param>
 /// <param name="TotalBytes">Memory in bytes.</param>
-public sealed record CudaDeviceInfo(int Ordinal, string Name, int Major, int Minor, int Multiprocessors, long TotalBytes)
+public sealed record CudaDeviceInfo(
+    int Ordinal, string Name, int Major, int Minor, int Multiprocessors, long TotalBytes)
 {
     /// <summary>Whether the kernels run on it: compute capability 8.0 or later.</summary>
     public bool IsSupported => Major >= 8;
@@ -26,7 +27,8 @@ public sealed record CudaLibraryInfo(string Name, string? Path, string? Version)
 /// <param name="DriverVersion">CUDA version the driver supports, as "13.0", or null without a driver.</param>
 /// <param name="Devices">Cards the driver shows.</param>
 /// <param name="Libraries">Libraries and where they were found.</param>
-/// <param name="Missing">What keeps the backend from running, each with the way to get it; empty when it can run.</param>
+/// <param name="Missing">What keeps the backend from running, each with the way to get it; empty when it can
+/// run.</param>
 /// <param name="Tried">Every path that was tried, in order.</param>
 public sealed record CudaAvailability(
     string? DriverVersion,
@@ -70,8 +72,8 @@ public static unsafe class CudaDevice
                 CublasLt.Library, "pip install nvidia-cublas, or a CUDA toolkit 12 or 13", missing,
                 () => $"{CublasLt.GetVersion()}"));
         }
-        catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException or IOException
-            or UnauthorizedAccessException or CudaException)
+        catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException
+            or IOException or UnauthorizedAccessException or CudaException)
         {
             missing.Add($"a library was found but cannot be used: {e.Message}");
         }
@@ -143,7 +145,8 @@ public static unsafe class CudaDevice
         return value;
     }
 
-    private static CudaLibraryInfo ProbeLibrary(string library, string remedy, List<string> missing, Func<string?> version)
+    private static CudaLibraryInfo ProbeLibrary(
+        string library, string remedy, List<string> missing, Func<string?> version)
     {
         var path = NativeLoader.Locate(library);
         if (path is null)

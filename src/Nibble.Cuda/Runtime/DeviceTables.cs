@@ -47,7 +47,8 @@ internal sealed class DeviceTables : IDisposable
 
     internal nint UnsignedBoundaries { get; }
 
-    /// <summary>F64, <see cref="Partials"/> of them; also scratch of single values between two launches of one op.</summary>
+    /// <summary>F64, <see cref="Partials"/> of them; also scratch of single values between two launches of one
+    /// op.</summary>
     internal nint PartialSums { get; }
 
     internal long Bytes => _memory.Bytes;

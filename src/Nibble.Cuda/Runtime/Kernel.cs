@@ -3,7 +3,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Cuda.Runtime;
 
-/// <summary>One <c>__global__</c> function of a <c>.cu</c> file; compiled when first launched, once per activation type.</summary>
+/// <summary>One <c>__global__</c> function of a <c>.cu</c> file; compiled when first launched, once per activation
+/// type.</summary>
 /// <param name="file">Name of the file, e.g. <c>RmsNorm.cu</c>.</param>
 /// <param name="name">Name of the function.</param>
 /// <param name="defines">Macros as <c>NAME=value</c>, for families of kernels made from one text.</param>
@@ -17,7 +18,8 @@ internal sealed class Kernel(string file, string name, params string[] defines)
 
     internal IReadOnlyList<string> Defines { get; } = defines;
 
-    /// <summary>Most dynamic shared memory a launch asks for, when that is above the 48 KiB every kernel may take.</summary>
+    /// <summary>Most dynamic shared memory a launch asks for, when that is above the 48 KiB every kernel may
+    /// take.</summary>
     internal int DynamicSharedBytes { get; init; }
 
     internal nint this[DType activation]
@@ -27,7 +29,8 @@ internal sealed class Kernel(string file, string name, params string[] defines)
     }
 }
 
-/// <summary>One kernel parameter: up to eight bytes, sign-extended, so that an int may meet a 64-bit parameter.</summary>
+/// <summary>One kernel parameter: up to eight bytes, sign-extended, so that an int may meet a 64-bit
+/// parameter.</summary>
 internal readonly struct KernelArgument
 {
     private readonly ulong _bits;

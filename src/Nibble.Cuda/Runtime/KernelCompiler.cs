@@ -7,8 +7,8 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// Turns embedded kernel texts into loaded modules: compiled once per architecture, kept on disk under a key of everything
-/// that went into them.
+/// Turns embedded kernel texts into loaded modules: compiled once per architecture, kept on disk under a key of
+/// everything that went into them.
 /// </summary>
 internal sealed unsafe class KernelCompiler : IDisposable
 {
@@ -45,7 +45,8 @@ internal sealed unsafe class KernelCompiler : IDisposable
             _modules.Add(key, module);
         }
 
-        CudaException.Check(Driver.ModuleGetFunction(out var function, module, kernel.Name), $"cuModuleGetFunction {kernel.Name}");
+        CudaException.Check(Driver.ModuleGetFunction(out var function, module, kernel.Name),
+            $"cuModuleGetFunction {kernel.Name}");
         if (kernel.DynamicSharedBytes > 48 << 10)
         {
             CudaException.Check(
@@ -74,7 +75,8 @@ internal sealed unsafe class KernelCompiler : IDisposable
             DType.BF16 => "-DACTIVATION_BF16=1",
             _ => "-DACTIVATION_NONE=1",
         };
-        return [$"--gpu-architecture={Architecture}", "-std=c++17", "-default-device", type, .. kernel.Defines.Select(d => "-D" + d)];
+        return [$"--gpu-architecture={Architecture}", "-std=c++17", "-default-device", type,
+            .. kernel.Defines.Select(d => "-D" + d)];
     }
 
     private nint Load(string file, string[] options)
@@ -131,10 +133,13 @@ internal sealed unsafe class KernelCompiler : IDisposable
             }
 
             var bytes = File.ReadAllBytes(path);
-            return bytes.Length > SHA256.HashSizeInBytes
-                && SHA256.HashData(bytes.AsSpan(SHA256.HashSizeInBytes)).AsSpan().SequenceEqual(bytes.AsSpan(0, SHA256.HashSizeInBytes))
-                ? bytes[SHA256.HashSizeInBytes..]
-                : null;
+            if (bytes.Length <= SHA256.HashSizeInBytes)
+            {
+                return null;
+            }
+
+            var cubin = bytes[SHA256.HashSizeInBytes..];
+            return bytes.AsSpan(0, SHA256.HashSizeInBytes).SequenceEqual(SHA256.HashData(cubin)) ? cubin : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

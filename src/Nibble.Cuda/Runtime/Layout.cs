@@ -3,8 +3,8 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// How element-wise kernels walk operands of one shape: items of one element or of 16 bytes, row by row; gapless operands as one
-/// long row.
+/// How element-wise kernels walk operands of one shape: items of one element or of 16 bytes, row by row; gapless
+/// operands as one long row.
 /// </summary>
 internal readonly struct Layout
 {
@@ -12,7 +12,8 @@ internal readonly struct Layout
 
     private const int WideBytes = 16;
 
-    // Kernels loop over what a grid leaves: enough blocks to fill any card many times over, few enough to start quickly.
+    // Kernels loop over what a grid leaves: enough blocks to fill any card many times over, few enough to start
+    // quickly.
     private const int MaxBlocks = 1 << 16;
 
     private readonly bool _collapsed;

@@ -3,9 +3,9 @@ using Nibble.Cuda.Interop;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// What this process holds on a card, context included. The management library knows it by process id; inside a container the ids
-/// differ, and then it is the growth of the card's used memory since before the context was made, which is right when nothing
-/// else on the card changes.
+/// What this process holds on a card, context included. The management library knows it by process id; inside a
+/// container the ids differ, and then it is the growth of the card's used memory since before the context was made,
+/// which is right when nothing else on the card changes.
 /// </summary>
 internal sealed unsafe class MemoryUsage
 {

@@ -3,7 +3,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Cuda.Runtime;
 
-/// <summary>What one launch over all trained tensors needs to know about them, on the card; made once per set and state.</summary>
+/// <summary>What one launch over all trained tensors needs to know about them, on the card; made once per set and
+/// state.</summary>
 internal sealed class ParameterTable : IDisposable
 {
     internal const int Threads = 256;

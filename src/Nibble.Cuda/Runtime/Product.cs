@@ -13,7 +13,8 @@ namespace Nibble.Cuda.Runtime;
 /// <param name="Alpha">α.</param>
 /// <param name="Accumulate">Add to <paramref name="C"/>.</param>
 internal readonly record struct Product(
-    TensorView A, bool TransposeA, TensorView B, bool TransposeB, TensorView C, TensorView Bias, float Alpha, bool Accumulate)
+    TensorView A, bool TransposeA, TensorView B, bool TransposeB, TensorView C, TensorView Bias, float Alpha,
+    bool Accumulate)
 {
     /// <summary>K.</summary>
     internal int Depth => TransposeA ? A.Rows : A.Cols;
@@ -23,8 +24,8 @@ internal readonly record struct Product(
 
     /// <summary>The class of shapes that share one choice of kernel.</summary>
     internal ProductClass Class => new(
-        A.DType, C.DType, TransposeA, TransposeB, !Bias.IsNone, Bucket(C.Rows), Bucket(C.Cols), Bucket(Depth), AlignmentOf(A),
-        AlignmentOf(B), AlignmentOf(C));
+        A.DType, C.DType, TransposeA, TransposeB, !Bias.IsNone, Bucket(C.Rows), Bucket(C.Cols), Bucket(Depth),
+        AlignmentOf(A), AlignmentOf(B), AlignmentOf(C));
 
     // Eight classes to an octave: token counts differ from step to step, and each class is timed once.
     private static int Bucket(int extent)
@@ -63,6 +64,6 @@ internal readonly record struct ProductClass(
 {
     /// <summary>The same as text without spaces, for files.</summary>
     public override string ToString() =>
-        $"{Input}-{Output}-{(TransposeA ? 't' : 'n')}{(TransposeB ? 't' : 'n')}{(Bias ? 'b' : '-')}-{Rows}-{Cols}-{Depth}-"
-        + $"{AlignmentA}-{AlignmentB}-{AlignmentC}";
+        $"{Input}-{Output}-{(TransposeA ? 't' : 'n')}{(TransposeB ? 't' : 'n')}{(Bias ? 'b' : '-')}-"
+        + $"{Rows}-{Cols}-{Depth}-{AlignmentA}-{AlignmentB}-{AlignmentC}";
 }

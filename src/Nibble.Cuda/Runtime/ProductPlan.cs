@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// The library's objects for one class of products. The library is column-major: it sees cᵀ = op(b)ᵀ op(a)ᵀ, so its first operand
-/// is our b. Extents are rewritten in place when a shape of the class differs from the last.
+/// The library's objects for one class of products. The library is column-major: it sees cᵀ = op(b)ᵀ op(a)ᵀ, so its
+/// first operand is our b. Extents are rewritten in place when a shape of the class differs from the last.
 /// </summary>
 internal sealed unsafe class ProductPlan : IDisposable
 {
@@ -17,7 +17,8 @@ internal sealed unsafe class ProductPlan : IDisposable
     internal ProductPlan(in Product product)
     {
         CublasLt.Check(
-            CublasLt.MatmulDescCreate(out _descriptor, CublasLt.ComputeF32, CublasLt.TypeF32), "cublasLtMatmulDescCreate");
+            CublasLt.MatmulDescCreate(out _descriptor, CublasLt.ComputeF32, CublasLt.TypeF32),
+            "cublasLtMatmulDescCreate");
         SetDescriptor(CublasLt.DescTransA, product.TransposeB ? 1 : 0);
         SetDescriptor(CublasLt.DescTransB, product.TransposeA ? 1 : 0);
         if (!product.Bias.IsNone)
@@ -63,7 +64,8 @@ internal sealed unsafe class ProductPlan : IDisposable
     {
         var (alpha, beta) = (product.Alpha, accumulate ? 1f : 0f);
         return CublasLt.Matmul(
-            handle, _descriptor, &alpha, product.B.Address, _b.Layout, product.A.Address, _a.Layout, &beta, output, _c.Layout,
+            handle, _descriptor, &alpha, product.B.Address, _b.Layout, product.A.Address, _a.Layout, &beta, output,
+            _c.Layout,
             output, _c.Layout, &algorithm, workspace, (nuint)workspaceBytes, stream);
     }
 
@@ -77,7 +79,8 @@ internal sealed unsafe class ProductPlan : IDisposable
 
     private void SetDescriptor(int attribute, int value) =>
         CublasLt.Check(
-            CublasLt.MatmulDescSetAttribute(_descriptor, attribute, &value, sizeof(int)), "cublasLtMatmulDescSetAttribute");
+            CublasLt.MatmulDescSetAttribute(_descriptor, attribute, &value, sizeof(int)),
+            "cublasLtMatmulDescSetAttribute");
 
     /// <summary>One matrix; a row of ours is a column there.</summary>
     private sealed class Operand : IDisposable
@@ -91,7 +94,8 @@ internal sealed unsafe class ProductPlan : IDisposable
             (_rows, _cols, _stride) = (view.Rows, view.Cols, Pitch(view));
             CublasLt.Check(
                 CublasLt.MatrixLayoutCreate(
-                    out var layout, view.DType == DType.BF16 ? CublasLt.TypeBf16 : CublasLt.TypeF32, (ulong)_cols, (ulong)_rows,
+                    out var layout, view.DType == DType.BF16 ? CublasLt.TypeBf16 : CublasLt.TypeF32, (ulong)_cols,
+                    (ulong)_rows,
                     _stride),
                 "cublasLtMatrixLayoutCreate");
             Layout = layout;
@@ -126,6 +130,7 @@ internal sealed unsafe class ProductPlan : IDisposable
 
         private void Set(int attribute, ulong value) =>
             CublasLt.Check(
-                CublasLt.MatrixLayoutSetAttribute(Layout, attribute, &value, sizeof(ulong)), "cublasLtMatrixLayoutSetAttribute");
+                CublasLt.MatrixLayoutSetAttribute(Layout, attribute, &value, sizeof(ulong)),
+                "cublasLtMatrixLayoutSetAttribute");
     }
 }

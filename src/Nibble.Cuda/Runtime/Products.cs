@@ -4,9 +4,9 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// Matrix products by cuBLASLt with F32 accumulation (never TF32). For each class of shapes the library's eight proposals are
-/// timed once and the fastest is kept for the life of the process, so equal calls give equal bits; sums over split K go through
-/// the workspace in a fixed order.
+/// Matrix products by cuBLASLt with F32 accumulation (never TF32). For each class of shapes the library's eight
+/// proposals are timed once and the fastest is kept for the life of the process, so equal calls give equal bits; sums
+/// over split K go through the workspace in a fixed order.
 /// </summary>
 internal sealed unsafe class Products : IDisposable
 {
@@ -154,10 +154,11 @@ internal sealed unsafe class Products : IDisposable
             Set(preference, CublasLt.PreferenceWorkspace, &workspace, sizeof(ulong));
             var reductions = CublasLt.ReductionComputeType;
             Set(preference, CublasLt.PreferenceReductionMask, &reductions, sizeof(uint));
-            SetAlignment(preference, CublasLt.PreferenceAlignmentA, product.B);
-            SetAlignment(preference, CublasLt.PreferenceAlignmentB, product.A);
-            SetAlignment(preference, CublasLt.PreferenceAlignmentC, product.C);
-            SetAlignment(preference, CublasLt.PreferenceAlignmentD, product.C);
+            // The library's first operand is our second.
+            SetAlignment(preference, CublasLt.PreferenceAlignmentA, kind.AlignmentB);
+            SetAlignment(preference, CublasLt.PreferenceAlignmentB, kind.AlignmentA);
+            SetAlignment(preference, CublasLt.PreferenceAlignmentC, kind.AlignmentC);
+            SetAlignment(preference, CublasLt.PreferenceAlignmentD, kind.AlignmentC);
             var count = plan.Candidates(_handle, preference, found, Proposals);
             var usable = 0;
             for (var i = 0; i < count; i++)
@@ -176,15 +177,13 @@ internal sealed unsafe class Products : IDisposable
         }
     }
 
-    private static void SetAlignment(nint preference, int attribute, TensorView view)
-    {
-        var alignment = (uint)Math.Min(16, 1UL << System.Numerics.BitOperations.TrailingZeroCount((ulong)view.Address | 16));
-        Set(preference, attribute, &alignment, sizeof(uint));
-    }
+    private static void SetAlignment(nint preference, int attribute, uint bytes) =>
+        Set(preference, attribute, &bytes, sizeof(uint));
 
     private static void Set(nint preference, int attribute, void* value, nuint bytes) =>
         CublasLt.Check(
-            CublasLt.MatmulPreferenceSetAttribute(preference, attribute, value, bytes), "cublasLtMatmulPreferenceSetAttribute");
+            CublasLt.MatmulPreferenceSetAttribute(preference, attribute, value, bytes),
+            "cublasLtMatmulPreferenceSetAttribute");
 
     // The output is overwritten by the real run afterwards, or is a copy's worth of memory for the time of the trial.
     private int Fastest(ProductPlan plan, in Product product, CublasLt.Heuristic* found, int count)
@@ -251,8 +250,10 @@ internal sealed unsafe class Products : IDisposable
         return winner;
     }
 
-    private int Run(ProductPlan plan, in Product product, nint output, bool accumulate, in CublasLt.Algorithm algorithm) =>
-        plan.Run(_handle, product, output, accumulate, algorithm, _workspace.Address, _workspace.Bytes, _context.Stream);
+    private int Run(ProductPlan plan, in Product product, nint output, bool accumulate,
+        in CublasLt.Algorithm algorithm) =>
+        plan.Run(_handle, product, output, accumulate, algorithm, _workspace.Address, _workspace.Bytes,
+            _context.Stream);
 
     private static (ProductClass, int, int, int) ExceptionKey(in Product product, in ProductClass kind) =>
         (kind, product.C.Rows, product.C.Cols, product.Depth);

@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// Pinned host memory through which uploads pass, so that the caller's bytes may be reused at once and the stream never waits.
-/// Chunks are filled in turn; a chunk is refilled only after the copies out of it have run.
+/// Pinned host memory through which uploads pass, so that the caller's bytes may be reused at once and the stream never
+/// waits. Chunks are filled in turn; a chunk is refilled only after the copies out of it have run.
 /// </summary>
 internal sealed unsafe class StagingRing : IDisposable
 {

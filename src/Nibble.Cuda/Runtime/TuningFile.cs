@@ -6,8 +6,8 @@ using Nibble.Tensors;
 namespace Nibble.Cuda.Runtime;
 
 /// <summary>
-/// Product kernels chosen by timing, one line per class of shapes: class, tab, 64 bytes in hexadecimal. One file per card, library
-/// version and workspace size, because a choice means nothing elsewhere.
+/// Product kernels chosen by timing, one line per class of shapes: class, tab, 64 bytes in hexadecimal. One file per
+/// card, library version and workspace size, because a choice means nothing elsewhere.
 /// </summary>
 internal sealed class TuningFile
 {
@@ -39,7 +39,8 @@ internal sealed class TuningFile
     /// <summary>Records a choice at once: a run that is killed later resumes with the same kernels.</summary>
     internal void Add(in ProductClass kind, CublasLt.Algorithm algorithm)
     {
-        _choices[kind.ToString()] = Convert.ToHexStringLower(MemoryMarshal.AsBytes(new ReadOnlySpan<CublasLt.Algorithm>(in algorithm)));
+        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<CublasLt.Algorithm>(in algorithm));
+        _choices[kind.ToString()] = Convert.ToHexStringLower(bytes);
         // What another process recorded meanwhile stays.
         foreach (var (key, value) in Read())
         {
