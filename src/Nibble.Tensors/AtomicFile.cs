@@ -5,7 +5,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Nibble.Tensors;
 
 /// <summary>
-/// A file that appears complete or not at all: bytes go to a temporary name in the same folder, <see cref="Commit"/> flushes
+/// A file that appears complete or not at all: bytes go to a temporary name in the same folder, <see cref="Commit"/>
+/// flushes
 /// them to the disk and renames. Disposing without a commit removes the temporary file; what a killed process leaves is
 /// removed by <see cref="SweepStale"/>.
 /// </summary>

@@ -1,7 +1,8 @@
 namespace Nibble.Tensors;
 
 /// <summary>
-/// Element type in a safetensors file, in the order of the reference implementation's enumeration, which its writer sorts by.
+/// Element type in a safetensors file, in the order of the reference implementation's enumeration, which its writer
+/// sorts by.
 /// </summary>
 public enum SafetensorsType
 {

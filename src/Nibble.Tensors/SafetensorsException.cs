@@ -11,11 +11,8 @@ public sealed class SafetensorsException : Exception
     /// <param name="inner">Lower-level cause, or null.</param>
     public SafetensorsException(
         string file, string? tensor, string expected, string found, Exception? inner = null)
-        : base(
-            $"{file}: {(tensor is null ? "" : $"tensor '{Shorten(tensor)}': ")}expected {expected}, found {found}", inner)
-    {
+        : base($"{file}: {Where(tensor)}expected {expected}, found {found}", inner) =>
         (File, Tensor, Expected, Found) = (file, tensor, expected, found);
-    }
 
     /// <summary>Path of the file.</summary>
     public string File { get; }
@@ -30,5 +27,10 @@ public sealed class SafetensorsException : Exception
     public string Found { get; }
 
     // A damaged header can hold a name of megabytes.
-    private static string Shorten(string name) => name.Length <= 200 ? name : name[..200] + "…";
+    private static string Where(string? tensor) => tensor switch
+    {
+        null => "",
+        { Length: > 200 } => $"tensor '{tensor[..200]}…': ",
+        _ => $"tensor '{tensor}': ",
+    };
 }

@@ -40,13 +40,14 @@ public sealed class SafetensorsFile : IDisposable
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.RandomAccess);
+        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
         try
         {
             var length = RandomAccess.GetLength(handle);
             if (length < 8)
             {
-                throw new SafetensorsException(path, null, "at least the 8 bytes of the header length", $"{length} bytes");
+                throw new SafetensorsException(
+                    path, null, "at least the 8 bytes of the header length", $"{length} bytes");
             }
 
             Span<byte> prefix = stackalloc byte[8];
@@ -66,7 +67,10 @@ public sealed class SafetensorsFile : IDisposable
             if ((long)headerLength > length - 8)
             {
                 throw new SafetensorsException(
-                    path, null, $"a header of {headerLength} bytes", $"{length - 8} bytes after the length (the file is cut off)");
+                    path,
+                    null,
+                    $"a header of {headerLength} bytes",
+                    $"{length - 8} bytes after the length (the file is cut off)");
             }
 
             var json = new byte[headerLength];
@@ -110,7 +114,8 @@ public sealed class SafetensorsFile : IDisposable
     /// <typeparam name="T">A type of the element's size; <see cref="byte"/> fits every tensor.</typeparam>
     /// <param name="entry">One of <see cref="Tensors"/>.</param>
     /// <returns>Elements, row-major.</returns>
-    /// <exception cref="SafetensorsException">Size of <typeparamref name="T"/> differs, or the tensor exceeds an array.</exception>
+    /// <exception cref="SafetensorsException">Size of <typeparamref name="T"/> differs, or the tensor exceeds an
+    /// array.</exception>
     public T[] ReadAll<T>(SafetensorsEntry entry)
         where T : unmanaged
     {

@@ -5,7 +5,8 @@ using System.Text.Unicode;
 namespace Nibble.Tensors;
 
 /// <summary>
-/// The JSON header: u64 little-endian length, JSON, data. Source: huggingface/safetensors <c>safetensors/src/tensor.rs</c>.
+/// The JSON header: u64 little-endian length, JSON, data. Source: huggingface/safetensors
+/// <c>safetensors/src/tensor.rs</c>.
 /// </summary>
 internal static class SafetensorsHeader
 {
@@ -314,11 +315,12 @@ internal static class SafetensorsHeader
         {
             if (entry.Offset != position)
             {
+                var kind = entry.Offset > position ? "a gap" : "an overlap";
                 throw new SafetensorsException(
                     file,
                     entry.Name,
                     $"data that begins at {position - dataStart}, where the tensor before it ends",
-                    $"data that begins at {entry.Offset - dataStart} ({(entry.Offset > position ? "a gap" : "an overlap")})");
+                    $"data that begins at {entry.Offset - dataStart} ({kind})");
             }
 
             position += entry.ByteCount;
@@ -326,11 +328,12 @@ internal static class SafetensorsHeader
 
         if (position != fileLength)
         {
+            var kind = fileLength < position ? "the file is cut off" : "bytes follow the last tensor";
             throw new SafetensorsException(
                 file,
                 null,
                 $"{position} bytes as the header says",
-                $"{fileLength} bytes ({(fileLength < position ? "the file is cut off" : "bytes follow the last tensor")})");
+                $"{fileLength} bytes ({kind})");
         }
     }
 }

@@ -3,7 +3,8 @@ using System.Text.Json;
 namespace Nibble.Tensors;
 
 /// <summary>
-/// The weights of a model folder: <c>model.safetensors</c>, or the shards that <c>model.safetensors.index.json</c> lists.
+/// The weights of a model folder: <c>model.safetensors</c>, or the shards that <c>model.safetensors.index.json</c>
+/// lists.
 /// Every header is read and checked when opening. All members may be used from several threads at once.
 /// </summary>
 public sealed class SafetensorsIndex : IDisposable
@@ -30,7 +31,8 @@ public sealed class SafetensorsIndex : IDisposable
 
     /// <summary>Opens the weights of a folder.</summary>
     /// <param name="folder">A model folder.</param>
-    /// <exception cref="SafetensorsException">No weights, a missing shard, a listed tensor that no shard has, a tensor in two
+    /// <exception cref="SafetensorsException">No weights, a missing shard, a listed tensor that no shard has, a tensor
+    /// in two
     /// shards, or a damaged file.</exception>
     /// <exception cref="IOException">A file cannot be opened or read.</exception>
     public static SafetensorsIndex Open(string folder)

@@ -7,7 +7,8 @@ namespace Nibble.Tensors;
 public sealed record SafetensorsDeclaration(string Name, SafetensorsType Type, long[] Shape);
 
 /// <summary>
-/// Writes a safetensors file in the reference layout (types descending, then names): declare every tensor, append their bytes
+/// Writes a safetensors file in the reference layout (types descending, then names): declare every tensor, append
+/// their bytes
 /// in any order and in pieces of any size, commit. The file appears complete or not at all.
 /// </summary>
 public sealed class SafetensorsWriter : IDisposable
@@ -85,7 +86,8 @@ public sealed class SafetensorsWriter : IDisposable
     /// <summary>Appends the next bytes of a tensor.</summary>
     /// <param name="name">A declared tensor.</param>
     /// <param name="bytes">Little-endian elements that follow those appended before.</param>
-    /// <exception cref="SafetensorsException">The tensor is not declared, or would become longer than declared.</exception>
+    /// <exception cref="SafetensorsException">The tensor is not declared, or would become longer than
+    /// declared.</exception>
     /// <exception cref="StorageException">The file cannot be written.</exception>
     public void Append(string name, ReadOnlySpan<byte> bytes)
     {

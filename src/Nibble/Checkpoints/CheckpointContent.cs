@@ -25,7 +25,8 @@ public sealed record CheckpointContent
     /// <summary>Position in the run, and where it comes from.</summary>
     public required RunState Run { get; init; }
 
-    /// <summary>Paths of the tokenizer's files, which are copied; see <see cref="Checkpoints.TokenizerFiles"/>.</summary>
+    /// <summary>Paths of the tokenizer's files, which are copied; see
+    /// <see cref="Checkpoints.TokenizerFiles"/>.</summary>
     public required IReadOnlyList<string> TokenizerFiles { get; init; }
 
     /// <summary>Facts for the model card.</summary>
@@ -37,8 +38,8 @@ public static class TokenizerFiles
 {
     private static readonly string[] _names =
     [
-        "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "special_tokens_map.json",
-        "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
+        "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json",
+        "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
     ];
 
     /// <summary>Paths of the tokenizer files that a folder has.</summary>

@@ -7,7 +7,8 @@ internal static class CheckpointFolder
 {
     private static readonly string[] _always =
     [
-        AdapterFileNames.Config, AdapterFileNames.Weights, AdapterFileNames.Card, TrainerState.FileName, RunState.FileName,
+        AdapterFileNames.Config, AdapterFileNames.Weights, AdapterFileNames.Card, TrainerState.FileName,
+        RunState.FileName,
     ];
 
     internal static void Write(string folder, CheckpointContent content, CheckpointKind kind)
@@ -64,7 +65,10 @@ internal static class CheckpointFolder
                 ? ReadOptimizer(Path.Combine(folder, CheckpointStore.OptimizerFileName))
                 : null,
             Run = RunState.Read(folder),
-            TokenizerFiles = [.. TokenizerFiles.Find(folder).Where(p => manifest.Files.ContainsKey(Path.GetFileName(p)))],
+            TokenizerFiles =
+            [
+                .. TokenizerFiles.Find(folder).Where(p => manifest.Files.ContainsKey(Path.GetFileName(p))),
+            ],
             Card = new ModelCard { NibbleVersion = manifest.NibbleVersion },
         };
         if (content.Run.Step != manifest.GlobalStep || content.State.GlobalStep != manifest.GlobalStep)
@@ -140,7 +144,8 @@ internal static class CheckpointFolder
             if (entry.DType is not { } type || entry.Shape is not [var rows, var cols]
                 || rows > int.MaxValue || cols > int.MaxValue)
             {
-                throw new CheckpointException(path, "matrices of F32, U8 or another type of Nibble's", entry.ToString());
+                throw new CheckpointException(
+                    path, "matrices of F32, U8 or another type of Nibble's", entry.ToString());
             }
 
             tensors.Add(new StateTensor(entry.Name, type, (int)rows, (int)cols, file.ReadAll<byte>(entry)));

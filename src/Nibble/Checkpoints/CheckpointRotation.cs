@@ -11,7 +11,8 @@ public sealed record CheckpointInfo(int Step, string Path, DateTime Modified)
 }
 
 /// <summary>
-/// Which checkpoints <c>save_total_limit</c> lets go. Source: huggingface/transformers <c>src/transformers/trainer.py</c>
+/// Which checkpoints <c>save_total_limit</c> lets go. Source: huggingface/transformers
+/// <c>src/transformers/trainer.py</c>
 /// (<c>_sorted_checkpoints</c>, <c>_rotate_checkpoints</c>).
 /// </summary>
 public static class CheckpointRotation

@@ -15,7 +15,8 @@ public sealed record DamagedCheckpoint(CheckpointInfo Checkpoint, string Reason)
 public sealed record CheckpointSearch(CheckpointInfo? Valid, IReadOnlyList<DamagedCheckpoint> Damaged);
 
 /// <summary>
-/// The checkpoints of an output folder. A <c>checkpoint-N</c> is written under a temporary name, every file flushed, the
+/// The checkpoints of an output folder. A <c>checkpoint-N</c> is written under a temporary name, every file flushed,
+/// the
 /// manifest last, and then renamed: it exists complete or not at all.
 /// </summary>
 public sealed partial class CheckpointStore : IDisposable
@@ -38,7 +39,8 @@ public sealed partial class CheckpointStore : IDisposable
     public static CheckpointStore OpenForReading(string outputDir) => new(outputDir, null);
 
     /// <summary>
-    /// Opens an output folder for a run: creates it, makes sure that no other run writes there, and removes what a killed
+    /// Opens an output folder for a run: creates it, makes sure that no other run writes there, and removes what a
+    /// killed
     /// run left unfinished.
     /// </summary>
     /// <param name="outputDir">Output folder.</param>
@@ -59,7 +61,8 @@ public sealed partial class CheckpointStore : IDisposable
                 bufferSize: 0,
                 FileOptions.DeleteOnClose);
         }
-        catch (IOException e) when (File.Exists(Path.Combine(path, LockName)))
+        catch (IOException e) when (File.Exists(Path.Combine(path, LockName))
+            && StorageException.Describe(path, e).Failure == StorageFailure.Other)
         {
             throw new CheckpointException(
                 path, "an output_dir that no other run uses", $"a running process that holds {LockName}", e);
@@ -99,7 +102,8 @@ public sealed partial class CheckpointStore : IDisposable
     /// <summary>Writes <c>checkpoint-N</c>, N being the run's step; one of the same step is replaced.</summary>
     /// <param name="content">What to write.</param>
     /// <returns>The finished folder.</returns>
-    /// <exception cref="CheckpointException">The content contradicts itself, or the disk did not take it. Checkpoints that
+    /// <exception cref="CheckpointException">The content contradicts itself, or the disk did not take it. Checkpoints
+    /// that
     /// existed before are untouched.</exception>
     public CheckpointInfo Save(CheckpointContent content)
     {
@@ -113,12 +117,7 @@ public sealed partial class CheckpointStore : IDisposable
             Directory.CreateDirectory(temporary);
             var kind = content.Optimizer is null ? CheckpointKind.ModelOnly : CheckpointKind.Full;
             CheckpointFolder.Write(temporary, content, kind);
-            if (Directory.Exists(target))
-            {
-                Discard(target);
-            }
-
-            Directory.Move(temporary, target);
+            Replace(temporary, target);
             return new CheckpointInfo(content.Run.Step, target, Directory.GetLastWriteTimeUtc(target));
         }
         catch (Exception e)
@@ -126,9 +125,9 @@ public sealed partial class CheckpointStore : IDisposable
             TryDelete(temporary);
             if (StorageException.Concerns(e))
             {
+                var (name, reason) = (Path.GetFileName(target), StorageException.Describe(target, e).Message);
                 var kept = List() is [.., var last] ? $"; {last.Name} is intact" : "";
-                throw new CheckpointException(
-                    target, $"{Path.GetFileName(target)} was not written: {StorageException.Describe(target, e).Message}{kept}", e);
+                throw new CheckpointException(target, $"{name} was not written: {reason}{kept}", e);
             }
 
             throw;
@@ -136,7 +135,8 @@ public sealed partial class CheckpointStore : IDisposable
     }
 
     /// <summary>
-    /// Writes the result of a run into the output folder itself: adapter, tokenizer, states, and the manifest last. Each
+    /// Writes the result of a run into the output folder itself: adapter, tokenizer, states, and the manifest last.
+    /// Each
     /// file is replaced in one step; between the first and the last, the manifest does not match.
     /// </summary>
     /// <param name="content">What to write; optimizer state is left out.</param>
@@ -183,7 +183,8 @@ public sealed partial class CheckpointStore : IDisposable
     }
 
     /// <summary>Finds the checkpoint to resume from, verifying the hash of every file.</summary>
-    /// <returns>The newest valid one, and the newer ones that are damaged or cannot resume, each with its reason.</returns>
+    /// <returns>The newest valid one, and the newer ones that are damaged or cannot resume, each with its
+    /// reason.</returns>
     public CheckpointSearch FindNewestValid()
     {
         var damaged = new List<DamagedCheckpoint>();
@@ -225,6 +226,29 @@ public sealed partial class CheckpointStore : IDisposable
         {
             // It has a temporary name: the next start tries again.
         }
+    }
+
+    private static void Replace(string temporary, string target)
+    {
+        if (!Directory.Exists(target))
+        {
+            Directory.Move(temporary, target);
+            return;
+        }
+
+        var aside = AtomicFile.TemporaryName(target);
+        Directory.Move(target, aside);
+        try
+        {
+            Directory.Move(temporary, target);
+        }
+        catch (Exception e) when (StorageException.Concerns(e))
+        {
+            Directory.Move(aside, target);
+            throw;
+        }
+
+        TryDelete(aside);
     }
 
     // Deleting a folder takes many steps; under a temporary name half of one can never be mistaken for a checkpoint.

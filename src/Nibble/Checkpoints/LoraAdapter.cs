@@ -32,7 +32,8 @@ public sealed record LoraAdapterConfig
 }
 
 /// <summary>One matrix of an adapter.</summary>
-/// <param name="Name">Name in the file, e.g. <c>base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight</c>.</param>
+/// <param name="Name">Name in the file, e.g.
+/// <c>base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight</c>.</param>
 /// <param name="Rows">Rows: r for A, output features for B.</param>
 /// <param name="Cols">Columns: input features for A, r for B.</param>
 /// <param name="Data">Rows × Cols values, row-major.</param>
@@ -139,9 +140,10 @@ public sealed record LoraAdapter(LoraAdapterConfig Config, IReadOnlyList<LoraTen
     {
         if ((isA ? tensor.Rows : tensor.Cols) != Config.Rank)
         {
+            var shape = isA ? $"[{Config.Rank}, in]" : $"[out, {Config.Rank}]";
             throw new CheckpointException(
                 file,
-                $"'{tensor.Name}' of shape {(isA ? $"[{Config.Rank}, in]" : $"[out, {Config.Rank}]")} for rank {Config.Rank}",
+                $"'{tensor.Name}' of shape {shape} for rank {Config.Rank}",
                 $"[{tensor.Rows}, {tensor.Cols}]");
         }
 

@@ -6,7 +6,8 @@ using Nibble.Tensors;
 namespace Nibble.Checkpoints;
 
 /// <summary>
-/// Identifies base weights without reading all of them: SHA-256 over name, type, shape and the first and last 4 KiB of every
+/// Identifies base weights without reading all of them: SHA-256 over name, type, shape and the first and last 4 KiB of
+/// every
 /// tensor. The same weights in other shards have the same fingerprint; any fine-tune of them has another.
 /// </summary>
 public static class ModelFingerprint

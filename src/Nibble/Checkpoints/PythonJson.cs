@@ -4,7 +4,8 @@ using System.Text;
 namespace Nibble.Checkpoints;
 
 /// <summary>
-/// Writes JSON as Python's <c>json.dumps(tree, indent=2, sort_keys=True)</c> does, so that files of ours and of the Python
+/// Writes JSON as Python's <c>json.dumps(tree, indent=2, sort_keys=True)</c> does, so that files of ours and of the
+/// Python
 /// tools compare line by line. Values: null, bool, int, long, double, string, lists and dictionaries of them.
 /// </summary>
 internal static class PythonJson
@@ -17,7 +18,8 @@ internal static class PythonJson
         return text.ToString();
     }
 
-    /// <summary>Python's <c>repr</c> of a float; not a number becomes null, because strict readers accept no NaN.</summary>
+    /// <summary>Python's <c>repr</c> of a float; not a number becomes null, because strict readers accept no
+    /// NaN.</summary>
     internal static string Number(double value)
     {
         if (!double.IsFinite(value))

@@ -4,7 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Checkpoints;
 
 /// <summary>
-/// <c>run_state.json</c>: what a resumed run needs besides weights, optimizer and trainer state, and where the checkpoint
+/// <c>run_state.json</c>: what a resumed run needs besides weights, optimizer and trainer state, and where the
+/// checkpoint
 /// comes from. Random numbers are pure functions of seed and position (Philox), so no generator state is kept.
 /// </summary>
 public sealed record RunState

@@ -18,7 +18,8 @@ public enum CheckStatus
 /// <param name="Status">Conclusion.</param>
 /// <param name="Expected">What should be there.</param>
 /// <param name="Found">What is there.</param>
-/// <param name="Detail">File, tensors, samples or reasons; may have several lines; empty when there is nothing to add.</param>
+/// <param name="Detail">File, tensors, samples or reasons; may have several lines; empty when there is nothing to
+/// add.</param>
 public sealed record Finding(string Name, CheckStatus Status, string Expected, string Found, string Detail = "");
 
 /// <summary>One question put to a finished checkpoint.</summary>

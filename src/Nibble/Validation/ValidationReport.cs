@@ -42,7 +42,8 @@ public sealed record ValidationReport(string Folder, string? BaseModelFolder, IR
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"# Validation of {Folder}: {(Passed ? "passed" : "FAILED")}\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"{Count(CheckStatus.Pass)} passed, {Count(CheckStatus.Warn)} warnings, ");
+        text.Append(CultureInfo.InvariantCulture, $"{Count(CheckStatus.Pass)} passed, ");
+        text.Append(CultureInfo.InvariantCulture, $"{Count(CheckStatus.Warn)} warnings, ");
         text.Append(CultureInfo.InvariantCulture, $"{Count(CheckStatus.Fail)} failed");
         text.Append(BaseModelFolder is null ? ".\n" : $"; base model {BaseModelFolder}.\n");
         text.Append("\n| check | status | expected | found | detail |\n|---|---|---|---|---|\n");

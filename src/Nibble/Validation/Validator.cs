@@ -38,7 +38,11 @@ public static class Validator
                 ?
                 [
                     new Finding(
-                        check.Name, CheckStatus.Warn, "sound files", "a failed check", "not run: the files are not fit to load"),
+                        check.Name,
+                        CheckStatus.Warn,
+                        "sound files",
+                        "a failed check",
+                        "not run: the files are not fit to load"),
                 ]
                 : Run(check, subject));
         }

@@ -140,7 +140,8 @@ public sealed class AdapterTests : IDisposable
             Datasets = ["rows.jsonl"],
             Results = [("eval loss", "1.25")],
         }).ToMarkdown(Contents.At(1).Adapter.Config with { BaseModel = "a: \"b\"" });
-        Assert.StartsWith("---\nbase_model: \"a: \\u0022b\\u0022\"\nlibrary_name: peft\n", text, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "---\nbase_model: \"a: \\u0022b\\u0022\"\nlibrary_name: peft\n", text, StringComparison.Ordinal);
         Assert.Contains("````yaml\na: |", text, StringComparison.Ordinal);
         Assert.Contains("| eval loss | 1.25 |", text, StringComparison.Ordinal);
         Assert.Contains("Rank 2, alpha 4.0, on q_proj.", text, StringComparison.Ordinal);

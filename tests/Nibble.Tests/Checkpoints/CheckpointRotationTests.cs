@@ -78,7 +78,10 @@ public sealed class CheckpointRotationTests
 
     private static IEnumerable<int> Chosen((int Step, double Seconds)[] checkpoints, int? limit, int? best) =>
         CheckpointRotation.Choose(
-                [.. checkpoints.Select(c => new CheckpointInfo(c.Step, $"/x/checkpoint-{c.Step}", _start.AddSeconds(c.Seconds)))],
+                [
+                    .. checkpoints.Select(
+                        c => new CheckpointInfo(c.Step, $"/x/checkpoint-{c.Step}", _start.AddSeconds(c.Seconds))),
+                ],
                 limit,
                 best is null ? null : $"checkpoint-{best}")
             .Select(c => c.Step);

@@ -214,7 +214,8 @@ public sealed class CheckpointStoreTests : IDisposable
         {
             Optimizer = [new("m", DType.F32, 2, 2, new byte[4])],
         }));
-        Assert.Throws<CheckpointException>(() => store.Save(content with { TokenizerFiles = [_tokenizer["gone.json"]] }));
+        Assert.Throws<CheckpointException>(
+            () => store.Save(content with { TokenizerFiles = [_tokenizer["gone.json"]] }));
         Assert.Empty(Directory.GetDirectories(_folder.Path));
     }
 
@@ -302,8 +303,12 @@ public sealed class CheckpointStoreTests : IDisposable
     {
         try
         {
-            using var process = Process.Start(
-                new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+            var start = new ProcessStartInfo(program, arguments)
+            {
+                RedirectStandardError = true,
+                RedirectStandardOutput = true,
+            };
+            using var process = Process.Start(start)!;
             process.WaitForExit();
             return process.ExitCode;
         }

@@ -6,6 +6,8 @@ namespace Nibble.Tests.Checkpoints;
 /// <summary>Small checkpoints for tests.</summary>
 internal static class Contents
 {
+    private const string Module = "model.layers.0.self_attn.q_proj";
+
     public static LoraAdapter GoldenAdapter(string part = "final") =>
         AdapterReader.Read(Goldens.At("train-nf4-bf16-adamw", part));
 
@@ -18,8 +20,8 @@ internal static class Contents
                 BaseModel = "tiny", Rank = 2, Alpha = 4, Dropout = 0.05, TargetModules = ["q_proj"],
             },
             [
-                new(LoraAdapter.NameOfA("model.layers.0.self_attn.q_proj"), 2, 3, new float[] { step, 2, 3, 4, 5, 6 }),
-                new(LoraAdapter.NameOfB("model.layers.0.self_attn.q_proj"), 4, 2, new float[] { step, 1, 1, 1, 1, 1, 1, 1 }),
+                new(LoraAdapter.NameOfA(Module), 2, 3, new float[] { step, 2, 3, 4, 5, 6 }),
+                new(LoraAdapter.NameOfB(Module), 4, 2, new float[] { step, 1, 1, 1, 1, 1, 1, 1 }),
             ]),
         State = new TrainerState
         {

@@ -96,8 +96,9 @@ public sealed class ValidationTests : IDisposable
     public void Validate_EveryBZero_FailsTrained()
     {
         var folder = Write(c => c with { Adapter = Change(c.Adapter, t => Zero(t, ".lora_B.")) });
-        Assert.Contains("all 8 are zero", One(Validator.Validate(folder, _base), "trained").Found, StringComparison.Ordinal);
-        Assert.False(Validator.Validate(folder, _base).Passed);
+        var report = Validator.Validate(folder, _base);
+        Assert.Contains("all 8 are zero", One(report, "trained").Found, StringComparison.Ordinal);
+        Assert.False(report.Passed);
     }
 
     [Fact]
@@ -106,7 +107,8 @@ public sealed class ValidationTests : IDisposable
         var folder = Write(c => c with { Adapter = Change(c.Adapter, t => Zero(t, "1.self_attn.v_proj.lora_B.")) });
         var report = Validator.Validate(folder, _base);
         var finding = One(report, "trained");
-        Assert.Equal((CheckStatus.Warn, LoraAdapter.NameOfB("model.layers.1.self_attn.v_proj")), (finding.Status, finding.Detail));
+        Assert.Equal(CheckStatus.Warn, finding.Status);
+        Assert.Equal(LoraAdapter.NameOfB("model.layers.1.self_attn.v_proj"), finding.Detail);
         Assert.True(report.Passed);
     }
 
@@ -117,7 +119,10 @@ public sealed class ValidationTests : IDisposable
         {
             Adapter = c.Adapter with
             {
-                Tensors = [.. c.Adapter.Tensors.Where(t => !t.Name.Contains("1.self_attn.o_proj", StringComparison.Ordinal))],
+                Tensors =
+                [
+                    .. c.Adapter.Tensors.Where(t => !t.Name.Contains("1.self_attn.o_proj", StringComparison.Ordinal)),
+                ],
             },
         });
         var finding = One(Validator.Validate(folder, _base), "modules");
@@ -137,7 +142,7 @@ public sealed class ValidationTests : IDisposable
                     .. c.Adapter.Tensors,
                     .. c.Adapter.Tensors
                         .Where(t => t.Name.Contains("layers.1.self_attn.q_proj", StringComparison.Ordinal))
-                        .Select(t => t with { Name = t.Name.Replace("layers.1", "layers.2", StringComparison.Ordinal) }),
+                        .Select(t => t with { Name = LoraAdapter.NamePrefix + "model.layers.2" + t.Name[31..] }),
                 ],
             },
         });
@@ -210,7 +215,8 @@ public sealed class ValidationTests : IDisposable
         {
             State = c.State with { LogHistory = [LogEntry.Train(4, 1, double.NaN, 1, 1)] },
         });
-        Assert.Contains("not a number", Failed(Validator.Validate(folder, _base), "provenance")[0].Found, StringComparison.Ordinal);
+        var finding = Failed(Validator.Validate(folder, _base), "provenance")[0];
+        Assert.Contains("not a number", finding.Found, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -229,7 +235,8 @@ public sealed class ValidationTests : IDisposable
     [InlineData(1.5, 1.51, 1e-6, CheckStatus.Fail)]
     [InlineData(1.5, double.NaN, 1, CheckStatus.Fail)]
     [InlineData(double.NaN, 1.5, 1, CheckStatus.Fail)]
-    public void EvalReproduces_RecordedAndFound_AreCompared(double recorded, double found, double tolerance, CheckStatus status)
+    public void EvalReproduces_RecordedAndFound_AreCompared(
+        double recorded, double found, double tolerance, CheckStatus status)
     {
         var check = new EvalReproducesCheck(recorded, () => found, tolerance, "same device, same order of sums");
         var finding = One(Validator.Validate(Write(c => c), _base, [check]), check.Name);
@@ -253,7 +260,8 @@ public sealed class ValidationTests : IDisposable
     [InlineData("ls", false, "pwd", false, true, CheckStatus.Fail)]
     [InlineData("ls", false, "pwd", false, false, CheckStatus.Warn)]
     [InlineData("ls", true, " ", true, true, CheckStatus.Fail)]
-    public void Samples_TextsAndEnds_AreJudged(string a, bool aEnds, string b, bool bEnds, bool mustEnd, CheckStatus status)
+    public void Samples_TextsAndEnds_AreJudged(
+        string a, bool aEnds, string b, bool bEnds, bool mustEnd, CheckStatus status)
     {
         var check = new SamplesCheck(() => [new("list files", a, 2, aEnds), new("where am I", b, 3, bEnds)], mustEnd);
         var finding = One(Validator.Validate(Write(c => c), _base, [check]), check.Name);

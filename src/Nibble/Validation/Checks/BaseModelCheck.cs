@@ -16,7 +16,11 @@ public sealed class BaseModelCheck : ICheck
         if (string.IsNullOrWhiteSpace(named))
         {
             yield return new Finding(
-                Name, CheckStatus.Warn, "base_model_name_or_path", "none", "loaders cannot find the base by themselves");
+                Name,
+                CheckStatus.Warn,
+                "base_model_name_or_path",
+                "none",
+                "loaders cannot find the base by themselves");
         }
 
         if (subject.BaseModelFolder is not { } folder)

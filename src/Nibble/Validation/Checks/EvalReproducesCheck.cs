@@ -14,7 +14,8 @@ public sealed class EvalReproducesCheck(double recorded, Func<double> evaluate, 
     /// <inheritdoc/>
     public string Name => "eval reproduces";
 
-    /// <summary>The evaluation loss that a checkpoint recorded at its own step, or null when none was taken there.</summary>
+    /// <summary>The evaluation loss that a checkpoint recorded at its own step, or null when none was taken
+    /// there.</summary>
     /// <param name="folder">Checkpoint folder.</param>
     /// <exception cref="CheckpointException">The trainer state is absent or malformed.</exception>
     public static double? RecordedLoss(string folder)

@@ -48,7 +48,11 @@ public sealed class ModulesCheck : ICheck
             {
                 any = true;
                 yield return new Finding(
-                    Name, CheckStatus.Fail, "tensors of targeted modules alone", "a tensor the base has no place for", entry.Name);
+                    Name,
+                    CheckStatus.Fail,
+                    "tensors of targeted modules alone",
+                    "a tensor the base has no place for",
+                    entry.Name);
             }
             else if (!IsMatrix(entry, shape.Rows, shape.Cols))
             {
@@ -82,7 +86,8 @@ public sealed class ModulesCheck : ICheck
             .Select(n => n.Name)
             .ToArray();
         yield return lonely.Length > 0
-            ? new Finding(Name, CheckStatus.Fail, "A and B of every module", "tensors without the other", Validator.Names(lonely))
+            ? new Finding(
+                Name, CheckStatus.Fail, "A and B of every module", "tensors without the other", Validator.Names(lonely))
             : new Finding(
                 Name,
                 CheckStatus.Warn,

@@ -2,7 +2,8 @@ using Nibble.Checkpoints;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>The checkpoint says which config, data, seed and version made it, and its states tell the same story.</summary>
+/// <summary>The checkpoint says which config, data, seed and version made it, and its states tell the same
+/// story.</summary>
 public sealed class ProvenanceCheck : ICheck
 {
     /// <inheritdoc/>
@@ -30,7 +31,11 @@ public sealed class ProvenanceCheck : ICheck
         if (run.Step != state.GlobalStep)
         {
             yield return new Finding(
-                Name, CheckStatus.Fail, $"step {state.GlobalStep} of {TrainerState.FileName}", $"step {run.Step}", RunState.FileName);
+                Name,
+                CheckStatus.Fail,
+                $"step {state.GlobalStep} of {TrainerState.FileName}",
+                $"step {run.Step}",
+                RunState.FileName);
         }
 
         var blank = new[]
@@ -47,7 +52,11 @@ public sealed class ProvenanceCheck : ICheck
         if (LastLoss(state) is { } last && !double.IsFinite(last.Loss))
         {
             yield return new Finding(
-                Name, CheckStatus.Fail, "a finite loss at the end", $"not a number at step {last.Step}", TrainerState.FileName);
+                Name,
+                CheckStatus.Fail,
+                "a finite loss at the end",
+                $"not a number at step {last.Step}",
+                TrainerState.FileName);
         }
 
         if (run.Step == state.GlobalStep && blank.Length == 0)

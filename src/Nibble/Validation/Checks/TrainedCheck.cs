@@ -3,7 +3,8 @@ using Nibble.Checkpoints;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>B starts at zero: an adapter whose B are all zero has learned nothing, one zero B is worth a look.</summary>
+/// <summary>B starts at zero: an adapter whose B are all zero has learned nothing, one zero B is worth a
+/// look.</summary>
 public sealed class TrainedCheck : ICheck
 {
     /// <inheritdoc/>
