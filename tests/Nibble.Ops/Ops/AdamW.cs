@@ -133,3 +133,114 @@ public sealed partial class ReferenceBackend
         return m == 0 || float.IsNegative(CodeTables.Signed[code]) == float.IsNegative(m) ? code : code + Math.Sign(m);
     }
 }
+
+internal static class AdamWCases
+{
+    private static readonly AdamWStep First = new(1e-3f, 0.9f, 0.999f, 1e-8f, 0.01f, 1, 0, true);
+
+    private static readonly (int Rows, int Cols)[] Small = [(1, 1), (3, 65), (8, 64), (16, 100)];
+
+    private static readonly (int Rows, int Cols)[] Mixed = [(16, 300), (3, 65), (5, 1000), (1, 4096), (8, 64), (64, 65)];
+
+    public static IEnumerable<OpCase> All { get; } =
+    [
+        .. Steps("first step", First),
+        .. Steps("step 7, clipped", First with { Step = 7, MaxNorm = 1 }),
+        .. Steps("step 7, not clipped", First with { Step = 7, MaxNorm = 1e6f }),
+        .. Steps("step 500, decay before", First with { Step = 500, DecayAfter = false, WeightDecay = 0.1f }),
+        .. Steps("no decay", First with { Step = 2, WeightDecay = 0 }),
+        .. Norms(1), .. Norms(64), .. Norms(65), .. Norms(10_007), .. Norms(200_000),
+        new("RefreshCompute", "six tensors", s =>
+        {
+            var parameters = Parameters(s, Mixed, false);
+            s.Backend.RefreshCompute(parameters);
+        }),
+        new("RefreshCompute", "six tensors, strided", s =>
+        {
+            var parameters = Parameters(s, Mixed, false);
+            s.Backend.RefreshCompute(parameters);
+        })
+        {
+            Layout = Layout.Strided,
+        },
+    ];
+
+    private static IEnumerable<OpCase> Steps(string name, AdamWStep step)
+    {
+        OpCase[] cases =
+        [
+            new("AdamW", $"F32, {name}", s => Step(s, Small, step, false, false)),
+            new("AdamW", $"8-bit, {name}", s => Step(s, Mixed, step, true, false)),
+            new("AdamW", $"8-bit, {name}, infinite gradient", s => Step(s, Mixed, step with { MaxNorm = 0 }, true, true)),
+        ];
+        return cases.SelectMany(c => c.InBothLayouts());
+    }
+
+    private static OpCase[] Norms(int n) =>
+    [
+        new("GradientNorm", $"n={n}", s => s.Backend.GradientNorm(
+            s.Gapless(DType.F32, 1, n, Row(s.Normal(1, n, 0.01))), s.Output("norm", DType.F32, 1, 1, new(ToleranceClass.Optimizer)))),
+    ];
+
+    private static void Step(OpScope s, (int Rows, int Cols)[] sizes, AdamWStep step, bool eightBit, bool infinite)
+    {
+        var parameters = Parameters(s, sizes, infinite);
+        var state = OptimizerState.Allocate(parameters.Slots, eightBit, s.Arena(1 << 20));
+        foreach (var (name, view) in state.Tensors)
+        {
+            Fill(s, name, view, step.Step > 1);
+            s.Expect(name, view, new Tolerance(view.DType == DType.U8 ? ToleranceClass.Codes : ToleranceClass.Optimizer));
+        }
+
+        var norm = s.Gapless(DType.F32, 1, 1);
+        s.Backend.GradientNorm(parameters.Gradient, norm);
+        s.Backend.AdamW(parameters, state, step, norm);
+    }
+
+    private static ParameterSet Parameters(OpScope s, (int Rows, int Cols)[] sizes, bool infinite)
+    {
+        var (slots, offset) = (new List<ParameterSlot>(), 0);
+        for (var i = 0; i < sizes.Length; i++)
+        {
+            var (rows, cols) = sizes[i];
+            var compute = i % 3 == 2 ? TensorView.None : s.Output($"compute {i}", s.Activation, rows, cols, new(ToleranceClass.Elementwise));
+            slots.Add(new ParameterSlot(
+                $"p{i}", offset, rows, cols, compute, i % 2 == 0 ? 1 : 2.5f, i == 1 ? 16 : 1, i != 2));
+            offset += (rows * cols + 63) / 64 * 64;
+        }
+
+        var (p, g) = (Row(s.Normal(1, offset, 0.05)), Row(s.Normal(1, offset, 0.02)));
+        bool IsGap(int at) => !slots.Exists(slot => at >= slot.Offset && at < slot.Offset + slot.Count);
+        // Gradients span magnitudes, as those of adapters do; every 97th is infinite or not a number when asked.
+        double Gradient(int at) => infinite && at % 97 == 5
+            ? at % 2 == 0 ? double.NaN : double.NegativeInfinity
+            : g(at) * Math.Pow(10, -(at % 4));
+        var master = s.Gapless(DType.F32, 1, offset, at => IsGap(at) ? 0 : p(at));
+        s.Expect("master", master, new Tolerance(ToleranceClass.Optimizer));
+        return new ParameterSet(slots, master, s.Gapless(DType.F32, 1, offset, at => IsGap(at) ? 0 : Gradient(at)));
+    }
+
+    private static void Fill(OpScope s, string name, TensorView view, bool started)
+    {
+        if (!started)
+        {
+            s.Backend.Zero(view);
+            return;
+        }
+
+        var values = Row(s.Normal(1, view.Cols));
+        var source = s.Gapless(view.DType, 1, view.Cols, i => name switch
+        {
+            "codes1" or "codes2" => Math.Clamp(Math.Round(128 + 50 * values(i)), 0, 255),
+            "moment1" => 1e-3 * values(i),
+            "moment2" => 1e-6 * values(i) * values(i),
+            "absmax1" => 1e-3 * (0.1 + Math.Abs(values(i))),
+            _ => 1e-5 * (0.1 + Math.Abs(values(i))),
+        });
+        var bytes = new byte[view.Bytes];
+        s.Backend.Download(source, bytes);
+        s.Backend.Upload(bytes, view);
+    }
+
+    private static Func<int, double> Row(double[,] values) => i => values[0, i];
+}

@@ -135,3 +135,107 @@ public sealed partial class ReferenceBackend
         }
     }
 }
+
+internal static class AttentionCases
+{
+    private static readonly int[] HeadDims = [32, 64, 96, 128, 256];
+
+    public static IEnumerable<OpCase> All { get; } =
+    [
+        .. HeadDims.SelectMany(d => Training([5, 1, 9], 4, 2, d, 0)),
+        .. Training([], 2, 1, 64, 0),
+        .. Training([1], 1, 1, 32, 0),
+        .. Training([3, 0, 2], 2, 2, 32, 0),
+        .. Training([64, 65], 3, 1, 32, 0),
+        .. Training([130], 2, 2, 64, 0),
+        .. Training([17, 40], 6, 2, 64, 7),
+        .. Training([300], 2, 1, 64, 0),
+        .. Training([150], 2, 1, 32, 64),
+        .. Training([6, 3], 14, 2, 64, 0, sharp: 6),
+        .. HeadDims.SelectMany(d => Cached([1], [33], 4, 2, d, 0)),
+        .. Cached([1, 1, 1], [1, 70, 12], 6, 2, 64, 0),
+        .. Cached([3, 5], [3, 40], 2, 1, 32, 0),
+        .. Cached([4, 1], [90, 130], 2, 1, 64, 16),
+        .. Cached([1], [1000], 2, 1, 64, 0),
+    ];
+
+    private static OpCase[] Training(int[] lengths, int heads, int kvHeads, int d, int window, double sharp = 1)
+    {
+        var name = $"samples={string.Join('+', lengths)} H={heads} Hkv={kvHeads} D={d}{(window > 0 ? $" window={window}" : "")}"
+            + (sharp > 1 ? " peaked" : "");
+        return
+        [
+            .. new OpCase("Attention", name, s => Forward(s, lengths, heads, kvHeads, d, window, sharp)).InBothLayouts(),
+            .. new OpCase("AttentionBackward", name, s => Backward(s, lengths, heads, kvHeads, d, window, sharp))
+            {
+                HasGradient = lengths.Sum() < 100,
+            }.InBothLayouts(),
+        ];
+    }
+
+    private static OpCase[] Cached(int[] queries, int[] keys, int heads, int kvHeads, int d, int window)
+    {
+        var name = $"queries={string.Join('+', queries)} keys={string.Join('+', keys)} H={heads} Hkv={kvHeads} D={d}"
+            + (window > 0 ? $" window={window}" : "");
+        return new OpCase("Attention", name, s => Decode(s, queries, keys, heads, kvHeads, d, window)).InBothLayouts();
+    }
+
+    // q, k and v as columns of one tensor, as the fused projection leaves them.
+    private static void Forward(OpScope s, int[] lengths, int heads, int kvHeads, int d, int window, double sharp)
+    {
+        var (t, shape, cu) = (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
+        var qkv = s.Input("qkv", t, (heads + 2 * kvHeads) * d, sharp);
+        var o = s.Output("o", s.Activation, t, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
+        var lse = s.Output("lse", s.Real, heads, t, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
+        s.Backend.Attention(Q(qkv, shape), K(qkv, shape), V(qkv, shape), cu, cu, shape, o, lse);
+    }
+
+    private static void Backward(OpScope s, int[] lengths, int heads, int kvHeads, int d, int window, double sharp)
+    {
+        var (t, shape, cu) = (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
+        var (qkv, dO) = (s.Input("qkv", t, (heads + 2 * kvHeads) * d, sharp), s.Input("dO", t, heads * d));
+        var (o, lse, delta) = (s.Fresh(s.Activation, t, heads * d), s.Fresh(s.Real, heads, t), s.Fresh(s.Real, heads, t));
+        var dqkv = s.Output(
+            "dqkv", s.Activation, t, qkv.Cols, new Tolerance(ToleranceClass.AttentionGradient, shape.LongestKey * (heads / kvHeads) + d));
+        s.Backend.Attention(Q(qkv, shape), K(qkv, shape), V(qkv, shape), cu, cu, shape, o, lse);
+        s.Loss(o, dO);
+        if (s.ClaimsGradient)
+        {
+            s.Gradient("qkv", dqkv);
+        }
+
+        s.Backend.AttentionBackward(
+            dO, Q(qkv, shape), K(qkv, shape), V(qkv, shape), o, lse, cu, shape, delta, Q(dqkv, shape), K(dqkv, shape), V(dqkv, shape));
+    }
+
+    private static void Decode(OpScope s, int[] queries, int[] keys, int heads, int kvHeads, int d, int window)
+    {
+        var (n, m, shape) = (queries.Sum(), keys.Sum(), Shape(heads, kvHeads, d, window, queries, keys));
+        var (q, k, v) = (s.Input("q", n, heads * d), s.Input("k", m, kvHeads * d), s.Input("v", m, kvHeads * d));
+        var o = s.Output("o", s.Activation, n, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
+        var lse = s.Output("lse", s.Real, heads, n, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
+        s.Backend.Attention(q, k, v, Boundaries(s, queries), Boundaries(s, keys), shape, o, lse);
+    }
+
+    private static AttentionShape Shape(int heads, int kvHeads, int d, int window, int[] queries, int[] keys) => new(
+        heads, kvHeads, d, (float)(1 / Math.Sqrt(d)), window, queries.DefaultIfEmpty().Max(), keys.DefaultIfEmpty().Max());
+
+    private static TensorView Boundaries(OpScope s, int[] lengths)
+    {
+        var cu = new int[lengths.Length + 1];
+        for (var i = 0; i < lengths.Length; i++)
+        {
+            cu[i + 1] = cu[i] + lengths[i];
+        }
+
+        return s.Integers(cu);
+    }
+
+    private static TensorView Q(TensorView qkv, in AttentionShape shape) => qkv.ColRange(0, shape.Heads * shape.HeadDim);
+
+    private static TensorView K(TensorView qkv, in AttentionShape shape) =>
+        qkv.ColRange(shape.Heads * shape.HeadDim, shape.KvHeads * shape.HeadDim);
+
+    private static TensorView V(TensorView qkv, in AttentionShape shape) =>
+        qkv.ColRange((shape.Heads + shape.KvHeads) * shape.HeadDim, shape.KvHeads * shape.HeadDim);
+}

@@ -50,3 +50,90 @@ public sealed partial class ReferenceBackend
         return result;
     }
 }
+
+internal static class MatMulCases
+{
+    public static IEnumerable<OpCase> All { get; } =
+    [
+        .. Products(0, 8, 8),
+        .. Products(4, 5, 0),
+        .. Products(1, 1, 1),
+        .. Products(5, 7, 3),
+        .. Products(1, 65, 130),
+        .. Products(33, 17, 65),
+        .. Products(16, 64, 130),
+        .. Products(8, 300, 37),
+        .. Products(129, 31, 200),
+        // Past every block of a packed product: rows, columns and depth.
+        Large(false, false), Large(false, true), Large(true, false), Large(true, true),
+        .. Adapter(0, 64, 16), .. Adapter(1, 64, 8), .. Adapter(7, 33, 5), .. Adapter(40, 96, 16),
+    ];
+
+    private static IEnumerable<OpCase> Products(int m, int n, int k)
+    {
+        foreach (var (ta, tb) in new[] { (false, false), (false, true), (true, false), (true, true) })
+        {
+            var name = $"M={m} N={n} K={k}{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}";
+            OpCase[] cases =
+            [
+                new("MatMul", name, s => Multiply(s, m, n, k, ta, tb, s.Activation, 1, false)),
+                new("MatMul", $"{name}, scaled, added in F32", s => Multiply(s, m, n, k, ta, tb, s.Real, -0.5f, true)),
+                new("MatMul", $"{name}, F32 operands", s => MultiplyReal(s, m, n, k, ta, tb)),
+            ];
+            foreach (var one in cases.SelectMany(c => c.InBothLayouts()))
+            {
+                yield return one;
+            }
+        }
+    }
+
+    private static OpCase Large(bool ta, bool tb) => new(
+        "MatMul", $"M=150 N=790 K=530{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}, added",
+        s => Multiply(s, 150, 790, 530, ta, tb, s.Activation, 1, true));
+
+    private static OpCase[] Adapter(int t, int c, int r) =>
+        new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }.InBothLayouts();
+
+    private static void Multiply(
+        OpScope s, int m, int n, int k, bool ta, bool tb, DType output, float alpha, bool accumulate)
+    {
+        var a = s.Input("a", ta ? k : m, ta ? m : k);
+        var b = s.Input("b", tb ? n : k, tb ? k : n);
+        var c = accumulate
+            ? output == s.Activation ? s.Input("c", m, n) : s.RealInput("c", s.Normal(m, n))
+            : s.Fresh(output, m, n);
+        s.Expect("c", c, new Tolerance(ToleranceClass.Product, k + 1));
+        s.Backend.MatMul(a, ta, b, tb, c, alpha, accumulate);
+    }
+
+    private static void MultiplyReal(OpScope s, int m, int n, int k, bool ta, bool tb)
+    {
+        var a = s.RealInput("a", s.Normal(ta ? k : m, ta ? m : k));
+        var b = s.RealInput("b", s.Normal(tb ? n : k, tb ? k : n));
+        s.Backend.MatMul(a, ta, b, tb, s.Output("c", s.Real, m, n, new Tolerance(ToleranceClass.Product, k + 1)));
+    }
+
+    // y += x Aᵀ Bᵀ and all four gradients, the calls of one adapter.
+    private static void Adapter(OpScope s, int t, int c, int r)
+    {
+        var (x, a, b) = (s.Input("x", t, c), s.Input("A", r, c, 0.2), s.Input("B", c, r, 0.2));
+        var (y, dy, u, du) = (s.Input("y", t, c), s.Input("dy", t, c), s.Fresh(s.Activation, t, r), s.Fresh(s.Activation, t, r));
+        s.Backend.MatMul(x, false, a, true, u);
+        s.Backend.MatMul(u, false, b, true, y, 1, true);
+        s.Loss(y, dy);
+        s.Expect("y", y, new Tolerance(ToleranceClass.Chain, c + r));
+        var (da, db) = (s.RealInput("dA", s.Normal(r, c)), s.RealInput("dB", s.Normal(c, r)));
+        var dx = s.Input("dx", t, c);
+        s.Gradient("B", db, true);
+        s.Gradient("A", da, true);
+        s.Gradient("x", dx, true);
+        // Two products in a row: u and du are rounded to the activation type between them.
+        s.Expect("dA", da, new Tolerance(ToleranceClass.Chain, t + c));
+        s.Expect("dB", db, new Tolerance(ToleranceClass.Chain, t + c));
+        s.Expect("dx", dx, new Tolerance(ToleranceClass.Chain, r + c));
+        s.Backend.MatMul(dy, true, u, false, db, 1, true);
+        s.Backend.MatMul(dy, false, b, false, du);
+        s.Backend.MatMul(du, true, x, false, da, 1, true);
+        s.Backend.MatMul(du, false, a, false, dx, 1, true);
+    }
+}

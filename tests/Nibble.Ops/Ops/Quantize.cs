@@ -125,3 +125,75 @@ public sealed partial class ReferenceBackend
         return count;
     }
 }
+
+internal static class QuantizeCases
+{
+    private static readonly Tolerance Exact = new(ToleranceClass.Exact);
+
+    public static IEnumerable<OpCase> All { get; } =
+    [
+        .. Matrices(0, 64, 1), .. Matrices(1, 1, 1), .. Matrices(3, 100, 1), .. Matrices(4, 64, 1), .. Matrices(5, 13, 1),
+        .. Matrices(2, 64, 1e-30), .. Matrices(17, 192, 1e4), .. Matrices(128, 258, 0.02),
+        .. Scales(1), .. Scales(4), .. Scales(255), .. Scales(256), .. Scales(257), .. Scales(3000),
+    ];
+
+    private static IEnumerable<OpCase> Matrices(int n, int k, double scale)
+    {
+        foreach (var code in new[] { FourBitCode.Nf4, FourBitCode.Fp4 })
+        {
+            var name = $"N={n} K={k} σ={scale} {code}";
+            foreach (var type in new[] { DType.F32, DType.BF16, DType.F16 })
+            {
+                if (type != DType.F16 || scale is > 1e-6 and < 1e4)
+                {
+                    yield return new("Quantize4Bit", $"{name} from {type}", s => Quantise(s, n, k, scale, code, type));
+                }
+            }
+
+            foreach (var nested in new[] { false, true })
+            {
+                foreach (var type in new[] { DType.F32, DType.BF16 })
+                {
+                    yield return new("Dequantize4Bit", $"{name}{(nested ? " nested" : "")} to {type}",
+                        s => Dequantise(s, n, k, code, nested, type));
+                }
+            }
+        }
+    }
+
+    private static OpCase[] Scales(int n) => [new("QuantizeAbsMax", $"blocks={n}", s => QuantiseScales(s, n))];
+
+    private static void Quantise(OpScope s, int n, int k, double scale, FourBitCode code, DType type)
+    {
+        var values = s.Normal(n, k, scale);
+        var x = s.Gapless(type, n, k, i => i / QuantizedMatrix.BlockSize == 1 ? 0 : values[i / k, i % k]);
+        var codes = s.Output("codes", DType.U8, 1, (n * k + 1) / 2, Exact);
+        var absMax = s.Gapless(DType.F32, 1, QuantizedMatrix.BlockCount((long)n * k), _ => double.NaN);
+        s.Expect("absmax", absMax, Exact);
+        s.Backend.Quantize4Bit(x, code, codes, absMax);
+    }
+
+    private static void QuantiseScales(OpScope s, int n)
+    {
+        var values = s.Normal(1, n, 0.01, 0.06);
+        var absMax = s.Gapless(DType.F32, 1, n, i => Math.Abs(values[0, i]));
+        var (codes, blocks) = (s.Fresh(DType.U8, 1, n), (n + QuantizedMatrix.NestedBlockSize - 1) / QuantizedMatrix.NestedBlockSize);
+        var nested = s.Gapless(DType.F32, 1, blocks, _ => double.NaN);
+        if (n > 1)
+        {
+            // A single scale equals its mean: the difference is 0 and its code means nothing.
+            s.Expect("codes", codes, new Tolerance(ToleranceClass.Codes));
+        }
+
+        s.Expect("nested absmax", nested, new Tolerance(ToleranceClass.Elementwise));
+        s.Report("offset", s.Backend.QuantizeAbsMax(absMax, codes, nested), new Tolerance(ToleranceClass.Elementwise));
+    }
+
+    private static void Dequantise(OpScope s, int n, int k, FourBitCode code, bool nested, DType type)
+    {
+        var matrix = LinearCases.Matrix(s, n, k, code, nested);
+        var y = s.Gapless(type, n, k, _ => double.NaN);
+        s.Expect("y", y, Exact);
+        s.Backend.Dequantize4Bit(matrix, y);
+    }
+}

@@ -38,3 +38,40 @@ public sealed partial class ReferenceBackend
         }
     }
 }
+
+internal static class SwiGluCases
+{
+    public static IEnumerable<OpCase> All { get; } =
+    [
+        .. Gates(0, 64, 1), .. Gates(1, 64, 1), .. Gates(3, 65, 1), .. Gates(4, 1, 2), .. Gates(9, 33, 3), .. Gates(2, 300, 40),
+    ];
+
+    private static OpCase[] Gates(int t, int f, double scale)
+    {
+        var name = $"T={t} F={f}{(scale > 10 ? " saturated" : "")}";
+        return
+        [
+            .. new OpCase("SwiGlu", name, s => Forward(s, t, f, scale)).InBothLayouts(),
+            .. (new OpCase("SwiGluBackward", name, s => Backward(s, t, f, scale, false)) with { HasGradient = true }).InBothLayouts(),
+            .. (new OpCase("SwiGluBackward", $"{name}, in place", s => Backward(s, t, f, scale, true)) with { HasGradient = true })
+                .InBothLayouts(),
+        ];
+    }
+
+    private static void Forward(OpScope s, int t, int f, double scale)
+    {
+        var gateUp = s.Input("gateUp", t, 2 * f, scale);
+        s.Backend.SwiGlu(gateUp, s.Output("h", s.Activation, t, f, new Tolerance(ToleranceClass.Function)));
+    }
+
+    private static void Backward(OpScope s, int t, int f, double scale, bool inPlace)
+    {
+        var (gateUp, dh, h) = (s.Input("gateUp", t, 2 * f, scale), s.Input("dh", t, f), s.Fresh(s.Activation, t, f));
+        s.Backend.SwiGlu(gateUp, h);
+        s.Loss(h, dh);
+        var dGateUp = inPlace ? gateUp : s.Fresh(s.Activation, t, 2 * f);
+        s.Expect("dGateUp", dGateUp, new Tolerance(ToleranceClass.Function));
+        s.Gradient("gateUp", dGateUp);
+        s.Backend.SwiGluBackward(dh, gateUp, dGateUp);
+    }
+}
