@@ -48,7 +48,8 @@ public sealed record ToleranceRow(
     ToleranceClass Class, DType Type, double Own, double Inner, double Summed, string Reason);
 
 /// <summary>
-/// The tolerance of one output: <c>|x - ref| ≤ (a |ref| + b rms) u(type) + c u(F32) √K rms</c>, with u = 2^-24 for F32,
+/// The tolerance of one output: <c>|x - ref| ≤ (a |ref| + b rms) u(type) + c u(F32) √K max(|ref|, rms)</c>, with
+/// u = 2^-24 for F32,
 /// 2^-8 for BF16, 2^-11 for F16 (half the gap between neighbours at 1) and rms over the whole reference tensor. The unit at a
 /// is that of the type the output is stored in; a sum kept in F64 has all its units in F64.
 /// </summary>
@@ -65,9 +66,9 @@ public readonly record struct Tolerance(ToleranceClass Class, int Terms = 1)
         new(ToleranceClass.Elementwise, DType.F32, 3, 8, 0,
             "at most four roundings; a sum of two products may cancel, its error is that of terms up to 4 rms"),
         new(ToleranceClass.Elementwise, DType.BF16, 1.01, 0, 8, "one rounding of a binary32 result as above"),
-        new(ToleranceClass.Function, DType.F32, 40, 16, 0,
-            "the argument of exp reaches 2^5 and its rounding becomes 2^5 u of the result; exp itself 2 u"),
-        new(ToleranceClass.Function, DType.BF16, 1.01, 0, 16, "one rounding of a binary32 result as above"),
+        new(ToleranceClass.Function, DType.F32, 40, 16, 2,
+            "the argument of exp reaches 2^5 and its rounding becomes 2^5 u of the result; exp itself 2 u; a softmax sums K of them"),
+        new(ToleranceClass.Function, DType.BF16, 1.01, 0, 40, "one rounding of a binary32 result as above"),
         new(ToleranceClass.Norm, DType.F32, 4, 4, 4, "four roundings; the mean of K squares; a difference of two terms in the gradient"),
         new(ToleranceClass.Norm, DType.BF16, 3.1, 2, 8,
             "the normalised value is rounded before the weight: at a tie it may fall a whole gap (2 u) away, and the result is rounded"),
@@ -128,7 +129,7 @@ public readonly record struct Tolerance(ToleranceClass Class, int Terms = 1)
         var inner = Unit(storage == DType.F64 ? DType.F64 : activations);
         var summed = Unit(storage == DType.F64 ? DType.F64 : DType.F32);
         return row.Own * Unit(storage) * Math.Abs(reference) + row.Inner * inner * rms
-            + row.Summed * summed * Math.Sqrt(Terms) * rms;
+            + row.Summed * summed * Math.Sqrt(Terms) * Math.Max(rms, Math.Abs(reference));
     }
 
     private ToleranceRow Row(DType activations)
