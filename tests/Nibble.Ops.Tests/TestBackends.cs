@@ -1,5 +1,6 @@
 using Nibble.Cpu;
 using Nibble.Cpu.Simd;
+using Nibble.Cuda;
 using Nibble.Tensors;
 
 namespace Nibble.Ops.Tests;
@@ -8,13 +9,50 @@ namespace Nibble.Ops.Tests;
 internal static class TestBackends
 {
     private const string CpuPrefix = "cpu ";
+    private const string CudaPrefix = "cuda ";
 
-    /// <summary>Names, for theories: the CPU with every instruction set of this machine.</summary>
-    public static IReadOnlyList<string> Names { get; } = [.. InstructionSets.Available.Select(s => CpuPrefix + InstructionSets.Name(s))];
+    private static readonly DType[] CudaTypes = [DType.BF16, DType.F32];
 
-    /// <summary>A backend.</summary>
-    public static IBackend Open(string name) => new CpuBackend(2, SetOf(name));
+    // Asking for a card that is not there costs a library search: once is enough.
+    private static string? _cudaMissing;
 
-    private static InstructionSet SetOf(string name) =>
-        InstructionSets.Available.Single(s => CpuPrefix + InstructionSets.Name(s) == name);
+    /// <summary>The CPU as a user gets it, or as NIBBLE_CPU_ISA forces it.</summary>
+    public static string DefaultCpu { get; } = CpuPrefix + InstructionSets.Name(InstructionSets.Choose());
+
+    /// <summary>The CPU with every instruction set of this machine.</summary>
+    public static IReadOnlyList<string> Cpus { get; } = [.. InstructionSets.Available.Select(s => CpuPrefix + InstructionSets.Name(s))];
+
+    /// <summary>A card, with activations as in training and as on the CPU.</summary>
+    public static IReadOnlyList<string> Cards { get; } = [.. CudaTypes.Select(t => CudaPrefix + t)];
+
+    /// <summary>A backend, or a skipped test with the reason why there is none.</summary>
+    public static IBackend Open(string name) => name switch
+    {
+        "reference" => new ReferenceBackend(),
+        _ when name.StartsWith(CpuPrefix, StringComparison.Ordinal) => OpenCpu(name, 2),
+        _ when name.StartsWith(CudaPrefix, StringComparison.Ordinal) => OpenCard(CudaTypes.Single(t => CudaPrefix + t == name)),
+        _ => throw new ArgumentException($"expected a name of {nameof(TestBackends)}, got {name}"),
+    };
+
+    /// <summary>A CPU with a number of threads.</summary>
+    public static IBackend OpenCpu(string name, int threads) =>
+        new CpuBackend(threads, InstructionSets.Available.Single(s => CpuPrefix + InstructionSets.Name(s) == name));
+
+    private static CudaBackend OpenCard(DType activations)
+    {
+        if (_cudaMissing is null)
+        {
+            try
+            {
+                return new CudaBackend(new CudaOptions { ActivationType = activations });
+            }
+            catch (CudaUnavailableException missing)
+            {
+                _cudaMissing = missing.Message;
+            }
+        }
+
+        Assert.Skip(_cudaMissing);
+        throw new InvalidOperationException("Skip returned");
+    }
 }

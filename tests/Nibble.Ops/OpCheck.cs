@@ -31,16 +31,17 @@ public static class OpCheck
         return Compare($"{opCase.Id} on {backend.Name}", expected, OpRunner.Run(opCase, backend), backend.ActivationType);
     }
 
-    /// <summary>Runs a case twice and compares bits.</summary>
+    /// <summary>Runs a case on each of two backends (or twice on one) and compares bits.</summary>
     /// <param name="opCase">The case.</param>
-    /// <param name="backend">The backend.</param>
-    public static OpDifference Repeat(OpCase opCase, IBackend backend)
+    /// <param name="first">A backend.</param>
+    /// <param name="second">The same, or another of its kind.</param>
+    public static OpDifference SameBits(OpCase opCase, IBackend first, IBackend second)
     {
         ArgumentNullException.ThrowIfNull(opCase);
-        ArgumentNullException.ThrowIfNull(backend);
-        var first = OpRunner.Run(opCase, backend);
-        var exact = first.Select(o => o with { Tolerance = new Tolerance(ToleranceClass.Exact) }).ToList();
-        return Compare($"{opCase.Id} twice on {backend.Name}", exact, OpRunner.Run(opCase, backend), backend.ActivationType);
+        ArgumentNullException.ThrowIfNull(first);
+        ArgumentNullException.ThrowIfNull(second);
+        var exact = OpRunner.Run(opCase, first).Select(o => o with { Tolerance = new Tolerance(ToleranceClass.Exact) }).ToList();
+        return Compare($"{opCase.Id} on {first.Name} and {second.Name}", exact, OpRunner.Run(opCase, second), first.ActivationType);
     }
 
     /// <summary>

@@ -111,15 +111,23 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override float ExpSum(float* x, float max, int count, bool store)
     {
-        var (sum, maxes, tailSum, i) = (TLanes.Create(0), TLanes.Create(max), 0f, 0);
-        for (; i <= count - TLanes.Count; i += TLanes.Count)
+        // One float that sums a whole vocabulary swallows its small terms: runs are added up in double.
+        const int Run = 1024;
+        var (total, maxes, tailSum, i) = (0.0, TLanes.Create(max), 0f, 0);
+        while (i <= count - TLanes.Count)
         {
-            var e = Elementary.Exp<TLanes, TVector>(TLanes.Subtract(TLanes.Load(x + i), maxes));
-            sum = TLanes.Add(sum, e);
-            if (store)
+            var (sum, last) = (TLanes.Create(0), Math.Min(count - TLanes.Count, i + Run - 1));
+            for (; i <= last; i += TLanes.Count)
             {
-                TLanes.Store(e, x + i);
+                var e = Elementary.Exp<TLanes, TVector>(TLanes.Subtract(TLanes.Load(x + i), maxes));
+                sum = TLanes.Add(sum, e);
+                if (store)
+                {
+                    TLanes.Store(e, x + i);
+                }
             }
+
+            total += TLanes.Sum(sum);
         }
 
         if (i < count)
@@ -137,7 +145,7 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
             }
         }
 
-        return TLanes.Sum(sum) + tailSum;
+        return (float)(total + tailSum);
     }
 
     /// <inheritdoc/>

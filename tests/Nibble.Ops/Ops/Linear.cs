@@ -76,8 +76,8 @@ internal static class LinearCases
         .. Quantised(3, [5, 3, 7], 71, FourBitCode.Nf4, true, Bias.Single),
         .. Quantised(33, [48, 48], 100, FourBitCode.Fp4, false, Bias.None),
         .. Quantised(17, [256], 128, FourBitCode.Nf4, true, Bias.None),
-        .. Quantised(150, [300, 500], 576, FourBitCode.Nf4, true, Bias.Activation, large: true),
-        .. Quantised(1, [700], 1100, FourBitCode.Nf4, true, Bias.None, large: true),
+        .. Quantised(70, [300, 290], 576, FourBitCode.Nf4, true, Bias.Activation, large: true),
+        .. Quantised(1, [500], 1100, FourBitCode.Nf4, true, Bias.None, large: true),
         .. Dense(0, 9, 8, false), .. Dense(1, 65, 33, false), .. Dense(6, 32, 64, false), .. Dense(5, 129, 67, true),
         .. Dense(2, 300, 96, true),
     ];

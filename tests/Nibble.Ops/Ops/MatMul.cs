@@ -88,8 +88,8 @@ internal static class MatMulCases
     }
 
     private static OpCase Large(bool ta, bool tb) => new(
-        "MatMul", $"M=150 N=790 K=530{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}, added",
-        s => Multiply(s, 150, 790, 530, ta, tb, s.Activation, 1, true));
+        "MatMul", $"M=150 N=785 K=520{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}, added",
+        s => Multiply(s, 150, 785, 520, ta, tb, s.Activation, 1, true));
 
     private static OpCase[] Adapter(int t, int c, int r) =>
         new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }.InBothLayouts();
