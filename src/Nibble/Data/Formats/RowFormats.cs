@@ -56,6 +56,7 @@ public static class RowFormats
     [
         new("completion", "text in one field; all of it trains", context => new CompletionFormat(context)),
         new("alpaca", "instruction, input (optional), output; the output trains", context => new AlpacaFormat(context)),
+        new("chat_template", "a list of messages; turns of the chosen roles train", context => new ChatFormat(context)),
         new("input_output", "a list of segments {label, text}; segments with label true train",
             context => new SegmentFormat(context)),
         new(null, "input_ids and labels as they are", context => new TokenFormat(context)),
