@@ -111,26 +111,26 @@ class Case:
                i32(self.H // self.Hkv), float(self.scale * LOG2E), i32(self.window))
         return f
 
-    def backward(self, splits=1, walk=0, which="qk"):
+    def backward(self, splits=1, walk=0, which="qk", tile=64):
         D = self.D
         define = (f"HEAD_DIM={D}", "ACTIVATION_BF16") + ((f"WALK_TILE={walk}",) if walk else ())
         walk = walk or (16 if D > 128 else 32 if D > 64 else 64)
         column_parts = 2 if D > 128 else 1
         shared = (128 + 4 * walk) * D * 2
-        tiles = -(-self.longest // 64)
+        query_shared = (2 * tile + 4 * walk) * D * 2
         group = i32(self.H // self.Hkv)
         scales = float(self.scale), float(self.scale * LOG2E)
-        fq = kernel("AttentionBackwardQuery.cu", "attention_backward_query", define, shared)
+        fq = kernel("AttentionBackwardQuery.cu", f"attention_backward_query_{tile}", define, query_shared)
         fk = kernel("AttentionBackwardKey.cu", "attention_backward_key", define, shared + 16 * walk)
         if "q" in which:
-            launch(fq, (self.H, self.S, tiles), 128, shared,
+            launch(fq, (self.H, self.S, -(-self.longest // tile)), 128, query_shared,
                    *rows(self.d_o), *rows(self.q), *rows(self.k), *rows(self.v), *rows(self.o), *rows(self.lse),
                    self.cu_q, *rows(self.delta), *rows(self.dq), group, *scales, i32(self.window))
         if "k" in which:
             size = splits * 2 * self.Tq * self.Hkv * D
             if self.parts.numel() < size:
                 self.parts = torch.full((size,), math.nan, device="cuda")
-            launch(fk, (self.Hkv * splits * column_parts, self.S, tiles), 128, shared + 16 * walk,
+            launch(fk, (self.Hkv * splits * column_parts, self.S, -(-self.longest // 64)), 128, shared + 16 * walk,
                    *rows(self.d_o), *rows(self.q), *rows(self.k), *rows(self.v), *rows(self.lse), self.cu_q,
                    *rows(self.delta), *rows(self.dk), *rows(self.dv), self.parts, i32(self.Tq), i32(self.Hkv), group,
                    i32(splits), *scales, i32(self.window))
@@ -240,11 +240,10 @@ def check():
                 want = case.reference(True)
                 case.forward(tile)
                 case.compare(f"forward {tile}", want, ("o", "lse"))
-                if tile == 64:
-                    for splits in {1, min(2, case.H // case.Hkv), min(5, case.H // case.Hkv)}:
-                        case.dq.fill_(math.nan), case.dk.fill_(math.nan), case.dv.fill_(math.nan)
-                        case.backward(splits)
-                        case.compare(f"backward, splits {splits}", want, GRADS)
+                for splits in sorted({1, min(2, case.H // case.Hkv), min(5, case.H // case.Hkv)}):
+                    case.dq.fill_(math.nan), case.dk.fill_(math.nan), case.dv.fill_(math.nan)
+                    case.backward(splits, tile=tile)
+                    case.compare(f"backward {tile}, splits {splits}", want, GRADS)
             for case in (
                 Case(4, 2, D, [1, 70, 3, 5], [130, 200, 3, 2]),
                 Case(4, 1, D, [1, 90, 64], [500, 40, 1000], window=50),
@@ -257,10 +256,10 @@ def check():
         big.forward(tile)
         big.compare(f"forward {tile}", want, ("o", "lse"))
         same_bits(big, f"forward {tile}", lambda: big.forward(tile), ("o", "lse"))
-    for splits in (1, 2, 7):
-        big.backward(splits)
-        big.compare(f"backward, splits {splits}", want, GRADS)
-        same_bits(big, f"backward {splits}", lambda: big.backward(splits), GRADS)
+    for splits, tile in ((1, 64), (1, 128), (2, 128), (7, 64)):
+        big.backward(splits, tile=tile)
+        big.compare(f"backward {tile}, splits {splits}", want, GRADS)
+        same_bits(big, f"backward {tile} {splits}", lambda: big.backward(splits, tile=tile), GRADS)
     for dtype in (torch.float32, torch.bfloat16):
         for D in (128, 7, 40, 65):
             for case in (Case(4, 2, D, [50, 1, 33, 5], dtype=dtype), Case(3, 1, D, [70, 300], window=9, dtype=dtype)):
@@ -304,15 +303,18 @@ def attempt(body):
 
 
 def times():
-    print("\nkernel                        D   registers  local bytes")
+    print("\nkernel                             D  registers  local bytes")
     for D in (128, 64, 32, 96, 256):
         case = Case(2, 1, D, [64])
         listed = [("attention_forward_64", case.forward(64))]
         if D <= 128:
             listed.append(("attention_forward_128", case.forward(128)))
-        listed += zip(("attention_backward_query", "attention_backward_key"), case.backward())
+            listed.append(("attention_backward_query_128", case.backward(tile=128)[0]))
+        listed += zip(("attention_backward_query_64", "attention_backward_key"), case.backward())
+        if D == 128:
+            listed.append(("attention_backward_key, walk 64", case.backward(walk=64)[1]))
         for name, f in listed:
-            print(f"{name:28s} {D:3d} {f.num_regs:10d} {f.local_size_bytes:12d}")
+            print(f"{name:32s} {D:3d} {f.num_regs:10d} {f.local_size_bytes:12d}")
     print(f"\n{torch.cuda.get_device_name()}, torch {torch.__version__}, "
           "H=28 Hkv=4 D=128 bf16 causal, microseconds per call")
     for lengths in ([2048], [2048] * 4, [512] * 4, [80] * 4, [45, 130, 77, 68], [80] * 32):
@@ -324,8 +326,10 @@ def times():
         print(case.name() if B <= 6 else f"{B} x {L}")
         row("forward 64", attempt(lambda: case.forward(64)), forward_flops)
         row("forward 128", attempt(lambda: case.forward(128)), forward_flops)
-        for walk in (32, 64):
-            row(f"backward query, walk {walk}", attempt(lambda: case.backward(1, walk, "q")), forward_flops)
+        for tile in (64, 128):
+            for walk in (32, 64) if tile == 64 else (32,):
+                row(f"backward query {tile}, walk {walk}", attempt(lambda: case.backward(1, walk, "q", tile)),
+                    forward_flops)
         for walk in (32, 64):
             for splits in (1, 2, 4, 7):
                 row(f"backward key, walk {walk}, splits {splits}",

@@ -2,7 +2,7 @@
 // and later; compiled once per head width with HEAD_DIM defined; the launcher is Attention.cs. Algorithm: T. Dao,
 // "FlashAttention-2" (2023), algorithm 2, in two kernels that each own what they write, so there are no atomics and
 // the same calls give the same bits:
-//   attention_backward_query   one query tile of one head; loops over key tiles; also computes delta. Runs first.
+//   attention_backward_query_* one query tile of one head; loops over key tiles; also computes delta. Runs first.
 //   attention_backward_key     one key tile of one key/value head; loops over the group's heads and query tiles.
 //   attention_backward_sum     adds the parts when a group's heads were split over several blocks.
 // Queries and keys of a sample are the same tokens: query i sees keys j with i - window < j <= i.

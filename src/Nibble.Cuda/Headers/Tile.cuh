@@ -92,54 +92,78 @@ __device__ __forceinline__ void load_tile_async(
     }
 }
 
-// c = A B^T over `width` for 16 rows of A and `rows` rows of B, both as tiles; columns 8 i .. 8 i + 7 in c[i].
-template <int width, int rows>
+// c = A B^T over `width` for 16 * blocks rows of A from a_row on and `rows` rows of B, both as tiles; columns
+// 8 i .. 8 i + 7 of row block b in c[b][i]. Each fragment of B serves all row blocks.
+template <int width, int rows, int blocks>
 __device__ __forceinline__ void multiply_rows(
-    float (&c)[rows / 8][4], unsigned a_tile, int a_row, unsigned b_tile, LaneOffset offset)
+    float (&c)[blocks][rows / 8][4], unsigned a_tile, int a_row, unsigned b_tile, LaneOffset offset)
 {
 #pragma unroll
-    for (int i = 0; i < rows / 8; i++)
+    for (int b = 0; b < blocks; b++)
     {
-        c[i][0] = c[i][1] = c[i][2] = c[i][3] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < rows / 8; i++)
+        {
+            c[b][i][0] = c[b][i][1] = c[b][i][2] = c[b][i][3] = 0.0f;
+        }
     }
 
 #pragma unroll
     for (int d = 0; d < width; d += 16)
     {
-        unsigned a[4];
-        load_matrix_x4(a, block_address<width>(a_tile, offset, a_row, d));
+        unsigned a[blocks][4];
+#pragma unroll
+        for (int b = 0; b < blocks; b++)
+        {
+            load_matrix_x4(a[b], block_address<width>(a_tile, offset, a_row + 16 * b, d));
+        }
+
 #pragma unroll
         for (int i = 0; i < rows; i += 16)
         {
             unsigned r[4];
             load_matrix_x4(r, block_address<width>(b_tile, offset, i, d));
-            mma_bf16(c[i / 8], a, r[0], r[2]);
-            mma_bf16(c[i / 8 + 1], a, r[1], r[3]);
+#pragma unroll
+            for (int b = 0; b < blocks; b++)
+            {
+                mma_bf16(c[b][i / 8], a[b], r[0], r[2]);
+                mma_bf16(c[b][i / 8 + 1], a[b], r[1], r[3]);
+            }
         }
     }
 }
 
-// acc += P B for P [16 x rows] in accumulator layout, rounded to bf16, and columns column .. column + columns - 1 of
-// a tile B.
-template <int width, int rows, int columns>
+// acc += P B for P [16 * blocks x rows] in accumulator layout, rounded to bf16, and columns column ..
+// column + columns - 1 of a tile B. The accumulator layout of P is its A layout, two column blocks to a step of 16.
+template <int width, int rows, int columns, int blocks>
 __device__ __forceinline__ void multiply_accumulate(
-    float (&acc)[columns / 8][4], const float (&p)[rows / 8][4], unsigned b_tile, int column, LaneOffset offset)
+    float (&acc)[blocks][columns / 8][4], const float (&p)[blocks][rows / 8][4], unsigned b_tile, int column,
+    LaneOffset offset)
 {
 #pragma unroll
     for (int i = 0; i < rows; i += 16)
     {
-        unsigned a[4];
-        a[0] = pack_bf16(p[i / 8][0], p[i / 8][1]);
-        a[1] = pack_bf16(p[i / 8][2], p[i / 8][3]);
-        a[2] = pack_bf16(p[i / 8 + 1][0], p[i / 8 + 1][1]);
-        a[3] = pack_bf16(p[i / 8 + 1][2], p[i / 8 + 1][3]);
+        unsigned a[blocks][4];
+#pragma unroll
+        for (int b = 0; b < blocks; b++)
+        {
+            a[b][0] = pack_bf16(p[b][i / 8][0], p[b][i / 8][1]);
+            a[b][1] = pack_bf16(p[b][i / 8][2], p[b][i / 8][3]);
+            a[b][2] = pack_bf16(p[b][i / 8 + 1][0], p[b][i / 8 + 1][1]);
+            a[b][3] = pack_bf16(p[b][i / 8 + 1][2], p[b][i / 8 + 1][3]);
+        }
+
 #pragma unroll
         for (int d = 0; d < columns; d += 16)
         {
             unsigned r[4];
             load_matrix_x4_transposed(r, block_address<width>(b_tile, offset, i, column + d));
-            mma_bf16(acc[d / 8], a, r[0], r[1]);
-            mma_bf16(acc[d / 8 + 1], a, r[2], r[3]);
+#pragma unroll
+            for (int b = 0; b < blocks; b++)
+            {
+                mma_bf16(acc[b][d / 8], a[b], r[0], r[1]);
+                mma_bf16(acc[b][d / 8 + 1], a[b], r[2], r[3]);
+            }
         }
     }
 }

@@ -38,22 +38,15 @@ public sealed partial class CudaBackend
             return;
         }
 
-        var group = shape.Heads / shape.KvHeads;
+        var (group, window) = (shape.Heads / shape.KvHeads, Window(shape));
         if (shape.LongestQuery > FewQueries && TensorCoreAttention(q, k, v, o, shape) is { } kernels)
         {
-            var kernel = kernels.Forward64;
-            var tile = AttentionKernels.ShortTile;
-            // Long tiles halve the shared-memory traffic, once there are enough for two on every multiprocessor.
-            if (kernels.Forward128 is { } longTiles && shape.LongestQuery > AttentionKernels.LongTile
-                && shape.Heads * (long)(q.Rows / AttentionKernels.LongTile) >= 2 * _context.Info.Multiprocessors)
-            {
-                (kernel, tile) = (longTiles, AttentionKernels.LongTile);
-            }
-
+            var tile = QueryTile(kernels, q.Rows, shape);
+            var kernel = tile == AttentionKernels.LongTile ? kernels.ForwardLong : kernels.ForwardShort;
             _context.Launch(
                 kernel, q.DType, AttentionGrid(kernel, shape.Heads, samples, Tiles(shape.LongestQuery, tile)),
                 q, q.Stride, k, k.Stride, v, v.Stride, cuQuery, cuKey, o, o.Stride, lse, lse.Stride, group,
-                shape.Scale * Log2E, shape.Window);
+                shape.Scale * Log2E, window);
             return;
         }
 
@@ -63,7 +56,7 @@ public sealed partial class CudaBackend
             _attentionGenericForward, q.DType,
             GenericGrid(shape.LongestQuery, shape.Heads, samples, 32 * warps, shared),
             q, q.Stride, k, k.Stride, v, v.Stride, cuQuery, cuKey, o, o.Stride, lse, lse.Stride, group, shape.HeadDim,
-            shape.Scale, shape.Window, IsWideHead(shape, q.DType) && Layout.IsWide(k));
+            shape.Scale, window, IsWideHead(shape, q.DType) && Layout.IsWide(k));
     }
 
     /// <inheritdoc/>
@@ -90,7 +83,7 @@ public sealed partial class CudaBackend
             return;
         }
 
-        var group = shape.Heads / shape.KvHeads;
+        var (group, window) = (shape.Heads / shape.KvHeads, Window(shape));
         if (TensorCoreAttention(q, k, v, o, shape) is not { } kernels || !Layout.IsWide(dO) || !Layout.IsWide(dq)
             || !Layout.IsWide(dk) || !Layout.IsWide(dv))
         {
@@ -98,30 +91,32 @@ public sealed partial class CudaBackend
             return;
         }
 
-        var tiles = Tiles(shape.LongestQuery, AttentionKernels.OwnTile);
         var scaleLog2 = shape.Scale * Log2E;
+        var tile = QueryTile(kernels, q.Rows, shape);
+        var query = tile == AttentionKernels.LongTile ? kernels.QueryLong : kernels.QueryShort;
         // First: it also computes delta, which the key kernel reads.
         _context.Launch(
-            kernels.BackwardQuery, q.DType, AttentionGrid(kernels.BackwardQuery, shape.Heads, samples, tiles),
+            query, q.DType, AttentionGrid(query, shape.Heads, samples, Tiles(shape.LongestQuery, tile)),
             dO, dO.Stride, q, q.Stride, k, k.Stride, v, v.Stride, o, o.Stride, lse, lse.Stride, cu, delta, delta.Stride,
-            dq, dq.Stride, group, shape.Scale, scaleLog2, shape.Window);
+            dq, dq.Stride, group, shape.Scale, scaleLog2, window);
 
-        var keyTiles = Math.Min((long)samples * tiles, (q.Rows / AttentionKernels.OwnTile) + (long)samples);
+        var tiles = Tiles(shape.LongestQuery, AttentionKernels.ShortTile);
+        var keyTiles = Math.Min((long)samples * tiles, (q.Rows / AttentionKernels.ShortTile) + (long)samples);
         // The parts lie in the products' workspace, which is free between two ops of the stream.
         var parts = _products.Workspace;
         var splits = AttentionSplits(
             keyTiles * shape.KvHeads * kernels.KeyParts, group, 2L * k.Rows * k.Cols * sizeof(float), parts.Bytes,
             _context.Info.Multiprocessors);
         _context.Launch(
-            kernels.BackwardKey, q.DType,
-            AttentionGrid(kernels.BackwardKey, shape.KvHeads * splits * kernels.KeyParts, samples, tiles),
+            kernels.Key, q.DType,
+            AttentionGrid(kernels.Key, shape.KvHeads * splits * kernels.KeyParts, samples, tiles),
             dO, dO.Stride, q, q.Stride, k, k.Stride, v, v.Stride, lse, lse.Stride, cu, delta, delta.Stride,
             dk, dk.Stride, dv, dv.Stride, parts.Address, k.Rows, shape.KvHeads, group, splits,
-            shape.Scale, scaleLog2, shape.Window);
+            shape.Scale, scaleLog2, window);
         if (splits > 1)
         {
             _context.Launch(
-                kernels.BackwardSum, q.DType, new LaunchShape((uint)k.Rows, 2, 1, AttentionKernels.Threads, 0),
+                kernels.KeySum, q.DType, new LaunchShape((uint)k.Rows, 2, 1, AttentionKernels.Threads, 0),
                 parts.Address, splits, k.Rows, k.Cols, cu, samples, dk, dk.Stride, dv, dv.Stride);
         }
     }
@@ -147,7 +142,7 @@ public sealed partial class CudaBackend
         TensorView dO, TensorView q, TensorView k, TensorView v, TensorView o, TensorView lse, TensorView cu,
         int samples, in AttentionShape shape, TensorView delta, TensorView dq, TensorView dk, TensorView dv)
     {
-        var group = shape.Heads / shape.KvHeads;
+        var (group, window) = (shape.Heads / shape.KvHeads, Window(shape));
         var row = checked(shape.HeadDim * sizeof(float));
         var wide = IsWideHead(shape, q.DType)
             && Layout.IsWide(q) && Layout.IsWide(k) && Layout.IsWide(v) && Layout.IsWide(dO);
@@ -155,11 +150,11 @@ public sealed partial class CudaBackend
         _context.Launch(
             _attentionGenericQuery, q.DType, GenericGrid(shape.LongestQuery, shape.Heads, samples, 32, 3 * row),
             dO, dO.Stride, q, q.Stride, k, k.Stride, v, v.Stride, o, o.Stride, lse, lse.Stride, cu, delta, delta.Stride,
-            dq, dq.Stride, group, shape.HeadDim, shape.Scale, shape.Window, wide);
+            dq, dq.Stride, group, shape.HeadDim, shape.Scale, window, wide);
         _context.Launch(
             _attentionGenericKey, q.DType, GenericGrid(shape.LongestQuery, shape.KvHeads, samples, 32, 4 * row),
             dO, dO.Stride, q, q.Stride, k, k.Stride, v, v.Stride, lse, lse.Stride, cu, delta, delta.Stride,
-            dk, dk.Stride, dv, dv.Stride, group, shape.HeadDim, shape.Scale, shape.Window, wide);
+            dk, dk.Stride, dv, dv.Stride, group, shape.HeadDim, shape.Scale, window, wide);
     }
 
     // The kernels for these operands, or null where only the generic ones will do.
@@ -176,6 +171,16 @@ public sealed partial class CudaBackend
         var kernels = _attention[shape.HeadDim / 32] ??= new AttentionKernels(shape.HeadDim);
         return kernels.SharedBytes <= _context.SharedBytesPerBlock ? kernels : null;
     }
+
+    // A window that reaches over every key is none; the kernels add it to indices.
+    private static int Window(in AttentionShape shape) => shape.Window >= shape.LongestKey ? 0 : shape.Window;
+
+    // Long tiles need half the shared-memory traffic, once there are enough for two on every multiprocessor.
+    private int QueryTile(AttentionKernels kernels, int rows, in AttentionShape shape) =>
+        kernels.HasLongTile && shape.LongestQuery > AttentionKernels.LongTile
+            && shape.Heads * (long)(rows / AttentionKernels.LongTile) >= 2 * _context.Info.Multiprocessors
+            ? AttentionKernels.LongTile
+            : AttentionKernels.ShortTile;
 
     private static bool IsWideHead(in AttentionShape shape, DType type) => (long)shape.HeadDim * type.Size() % 16 == 0;
 

@@ -9,6 +9,7 @@
 // check: HEAD_DIM=64
 // check: HEAD_DIM=96
 // check: HEAD_DIM=128
+// check: HEAD_DIM=160
 // check: HEAD_DIM=256
 #include "Tile.cuh"
 
@@ -18,6 +19,12 @@
 
 // Keys of one tile: 64, or 32 where the accumulators of wide heads leave fewer registers.
 #define KEY_TILE (HEAD_DIM > 128 ? 32 : 64)
+// The same beside 128 queries, which take twice the registers; ptxas needs more of them before sm_90.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#define LONG_KEY_TILE (HEAD_DIM > 96 ? 32 : 64)
+#else
+#define LONG_KEY_TILE KEY_TILE
+#endif
 
 extern __shared__ __align__(128) unsigned char shared_memory[];
 
@@ -120,43 +127,11 @@ __device__ __forceinline__ void attention_forward(
         bool active = warp_first < n && tile_first_key <= warp_last + shift
             && (window == 0 || tile_first_key + keys - 1 > warp_first + shift - window);
 
-        // S = Q K^T; columns 8 i .. 8 i + 7 of row block b in s[b][i].
         float s[blocks][keys / 8][4];
         if (active)
         {
-#pragma unroll
-            for (int b = 0; b < blocks; b++)
-            {
-#pragma unroll
-                for (int i = 0; i < keys / 8; i++)
-                {
-                    s[b][i][0] = s[b][i][1] = s[b][i][2] = s[b][i][3] = 0.0f;
-                }
-            }
-
-#pragma unroll
-            for (int d = 0; d < width; d += 16)
-            {
-                unsigned a[blocks][4];
-#pragma unroll
-                for (int b = 0; b < blocks; b++)
-                {
-                    load_matrix_x4(a[b], block_address<width>(q_tile, offset, warp_row + 16 * b, d));
-                }
-
-#pragma unroll
-                for (int i = 0; i < keys; i += 16)
-                {
-                    unsigned r[4];
-                    load_matrix_x4(r, block_address<width>(k_tile, offset, i, d));
-#pragma unroll
-                    for (int b = 0; b < blocks; b++)
-                    {
-                        mma_bf16(s[b][i / 8], a[b], r[0], r[2]);
-                        mma_bf16(s[b][i / 8 + 1], a[b], r[1], r[3]);
-                    }
-                }
-            }
+            // S = Q K^T
+            multiply_rows<width, keys, blocks>(s, q_tile, warp_row, k_tile, offset);
         }
 
         // V of this tile has landed for every thread, and no warp reads K any more: it may be replaced.
@@ -234,33 +209,8 @@ __device__ __forceinline__ void attention_forward(
             }
         }
 
-        // O += P V. The accumulator layout of S is the A layout of P, two column blocks to a step of 16 keys.
-#pragma unroll
-        for (int i = 0; i < keys; i += 16)
-        {
-            unsigned a[blocks][4];
-#pragma unroll
-            for (int b = 0; b < blocks; b++)
-            {
-                a[b][0] = pack_bf16(s[b][i / 8][0], s[b][i / 8][1]);
-                a[b][1] = pack_bf16(s[b][i / 8][2], s[b][i / 8][3]);
-                a[b][2] = pack_bf16(s[b][i / 8 + 1][0], s[b][i / 8 + 1][1]);
-                a[b][3] = pack_bf16(s[b][i / 8 + 1][2], s[b][i / 8 + 1][3]);
-            }
-
-#pragma unroll
-            for (int d = 0; d < width; d += 16)
-            {
-                unsigned r[4];
-                load_matrix_x4_transposed(r, block_address<width>(v_tile, offset, i, d));
-#pragma unroll
-                for (int b = 0; b < blocks; b++)
-                {
-                    mma_bf16(acc[b][d / 8], a[b], r[0], r[1]);
-                    mma_bf16(acc[b][d / 8 + 1], a[b], r[2], r[3]);
-                }
-            }
-        }
+        // O += P V
+        multiply_accumulate<width, keys, width, blocks>(acc, s, v_tile, 0, offset);
     }
 
 #pragma unroll
@@ -309,7 +259,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_forward_128(
     const int* cu_query, const int* cu_key, bf16* o, long long o_stride, float* lse, long long lse_stride, int group,
     float scale_log2, int window)
 {
-    attention_forward<HEAD_DIM, 2, KEY_TILE>(
+    attention_forward<HEAD_DIM, 2, LONG_KEY_TILE>(
         q, q_stride, k, k_stride, v, v_stride, cu_query, cu_key, o, o_stride, lse, lse_stride, group,
         scale_log2, window);
 }

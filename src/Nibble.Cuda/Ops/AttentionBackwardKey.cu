@@ -3,6 +3,7 @@
 // check: HEAD_DIM=64
 // check: HEAD_DIM=96
 // check: HEAD_DIM=128
+// check: HEAD_DIM=160
 // check: HEAD_DIM=256
 #include "AttentionBackward.cuh"
 
@@ -96,21 +97,21 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
     load_step(0, first_head, tile_first);
     copy_async_commit();
 
-    float dk_acc[columns / 8][4];
-    float dv_acc[columns / 8][4];
+    float dk_acc[1][columns / 8][4];
+    float dv_acc[1][columns / 8][4];
 #pragma unroll
     for (int i = 0; i < columns / 8; i++)
     {
-        dk_acc[i][0] = dk_acc[i][1] = dk_acc[i][2] = dk_acc[i][3] = 0.0f;
-        dv_acc[i][0] = dv_acc[i][1] = dv_acc[i][2] = dv_acc[i][3] = 0.0f;
+        dk_acc[0][i][0] = dk_acc[0][i][1] = dk_acc[0][i][2] = dk_acc[0][i][3] = 0.0f;
+        dv_acc[0][i][0] = dv_acc[0][i][1] = dv_acc[0][i][2] = dv_acc[0][i][3] = 0.0f;
     }
 
-    int head = first_head;
-    int first_query = tile_first;
+    int next_head = first_head;
+    int next_query = tile_first;
     for (int step = 0; step < steps; step++)
     {
-        int next_head = head;
-        int next_query = first_query + queries;
+        int first_query = next_query;
+        next_query += queries;
         if (next_query >= query_end)
         {
             next_head++;
@@ -133,8 +134,8 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
         if (active)
         {
             // Rows are keys and columns queries from here on: S^T = K Q^T, dP^T = V dO^T.
-            float s[queries / 8][4];
-            multiply_rows<width, queries>(s, k_tile, warp_row, q_tile, offset);
+            float s[1][queries / 8][4];
+            multiply_rows<width, queries, 1>(s, k_tile, warp_row, q_tile, offset);
 
             const float* step_lse = vector_memory + (step & 1) * (2 * queries);
             const float* step_delta = step_lse + queries;
@@ -146,20 +147,34 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
 #pragma unroll
                 for (int e = 0; e < 4; e++)
                 {
-                    int key = warp_first + g + (e >> 1) * 8;
-                    int query = first_query + i * 8 + t * 2 + (e & 1);
-                    bool visible = whole || (key <= query && (window == 0 || key > query - window));
                     float lse_log2 = ((e & 1) == 0 ? column_lse.x : column_lse.y) * 1.44269504088896f;
                     // Queries at or past n hold zeros, lse included: p is 1 or 0 and meets dO = 0 and dS = 0.
-                    s[i][e] = visible ? exp2_approximate(s[i][e] * scale_log2 - lse_log2) : 0.0f;
+                    s[0][i][e] = exp2_approximate(s[0][i][e] * scale_log2 - lse_log2);
+                }
+            }
+
+            if (!whole)
+            {
+                // What was computed for hidden keys, infinite perhaps, is replaced and not multiplied away.
+#pragma unroll
+                for (int i = 0; i < queries / 8; i++)
+                {
+#pragma unroll
+                    for (int e = 0; e < 4; e++)
+                    {
+                        int key = warp_first + g + (e >> 1) * 8;
+                        int query = first_query + i * 8 + t * 2 + (e & 1);
+                        bool visible = key <= query && (window == 0 || key > query - window);
+                        s[0][i][e] = visible ? s[0][i][e] : 0.0f;
+                    }
                 }
             }
 
             // dV += P^T dO
-            multiply_accumulate<width, queries, columns>(dv_acc, s, q_tile + tile_bytes, column, offset);
+            multiply_accumulate<width, queries, columns, 1>(dv_acc, s, q_tile + tile_bytes, column, offset);
 
-            float dp[queries / 8][4];
-            multiply_rows<width, queries>(dp, v_tile, warp_row, q_tile + tile_bytes, offset);
+            float dp[1][queries / 8][4];
+            multiply_rows<width, queries, 1>(dp, v_tile, warp_row, q_tile + tile_bytes, offset);
 #pragma unroll
             for (int i = 0; i < queries / 8; i++)
             {
@@ -167,16 +182,13 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
 #pragma unroll
                 for (int e = 0; e < 4; e++)
                 {
-                    s[i][e] *= dp[i][e] - ((e & 1) == 0 ? column_delta.x : column_delta.y);
+                    s[0][i][e] *= dp[0][i][e] - ((e & 1) == 0 ? column_delta.x : column_delta.y);
                 }
             }
 
             // dK += dS^T Q
-            multiply_accumulate<width, queries, columns>(dk_acc, s, q_tile, column, offset);
+            multiply_accumulate<width, queries, columns, 1>(dk_acc, s, q_tile, column, offset);
         }
-
-        head = next_head;
-        first_query = next_query;
     }
 
     if (splits == 1)
@@ -184,9 +196,9 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
         dk += start * dk_stride + (long long)kv_head * width;
         dv += start * dv_stride + (long long)kv_head * width;
         store_rows<width, columns>(
-            shared_memory + warp_row * width * 2, dk_acc, scale, scale, column, dk, dk_stride, warp_first, n, lane);
+            shared_memory + warp_row * width * 2, dk_acc[0], scale, scale, column, dk, dk_stride, warp_first, n, lane);
         store_rows<width, columns>(
-            shared_memory + (keys + warp_row) * width * 2, dv_acc, 1.0f, 1.0f, column, dv, dv_stride, warp_first, n,
+            shared_memory + (keys + warp_row) * width * 2, dv_acc[0], 1.0f, 1.0f, column, dv, dv_stride, warp_first, n,
             lane);
         return;
     }
@@ -205,8 +217,10 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
             for (int i = 0; i < columns / 8; i++)
             {
                 long long at = row * row_width + i * 8 + t * 2;
-                *(float2*)(dk_part + at) = make_float2(dk_acc[i][half * 2] * scale, dk_acc[i][half * 2 + 1] * scale);
-                *(float2*)(dv_part + at) = make_float2(dv_acc[i][half * 2], dv_acc[i][half * 2 + 1]);
+                const float* dk_pair = &dk_acc[0][i][half * 2];
+                const float* dv_pair = &dv_acc[0][i][half * 2];
+                *(float2*)(dk_part + at) = make_float2(dk_pair[0] * scale, dk_pair[1] * scale);
+                *(float2*)(dv_part + at) = make_float2(dv_pair[0], dv_pair[1]);
             }
         }
     }

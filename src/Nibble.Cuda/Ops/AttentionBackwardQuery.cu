@@ -3,6 +3,7 @@
 // check: HEAD_DIM=64
 // check: HEAD_DIM=96
 // check: HEAD_DIM=128
+// check: HEAD_DIM=160
 // check: HEAD_DIM=256
 #include "AttentionBackward.cuh"
 
@@ -23,20 +24,16 @@ __device__ __forceinline__ float dot_pair(unsigned a, unsigned b)
     return bf16_low(a) * bf16_low(b) + bf16_high(a) * bf16_high(b);
 }
 
-// q, o, d_o [T, H x D], k, v [T, Hkv x D] with row strides in elements, lse F32 [H, T], cu I32 [samples + 1].
-// Writes dq [T, H x D] and delta F32 [H, T], delta = rowsum(dO * O). group = H / Hkv; scale_log2 = scale * log2(e).
-// Grid (H, samples, tiles of 64 queries in the longest sample), 128 threads.
-// Shared memory: Q and dO [64 x D]; two stages of K and V [WALK_TILE x D].
-extern "C" __global__ void __launch_bounds__(128) attention_backward_query(
+// Shared memory: Q and dO [queries x width]; two stages of K and V [keys x width].
+template <int width, int blocks, int keys>
+__device__ __forceinline__ void attention_backward_query(
     const bf16* d_o, long long d_o_stride, const bf16* q, long long q_stride, const bf16* k, long long k_stride,
     const bf16* v, long long v_stride, const bf16* o, long long o_stride, const float* lse, long long lse_stride,
     const int* cu, float* delta, long long delta_stride, bf16* dq, long long dq_stride, int group, float scale,
     float scale_log2, int window)
 {
-    constexpr int width = HEAD_DIM;
     constexpr int threads = 128;
-    constexpr int queries = 64;
-    constexpr int keys = WALK_TILE;
+    constexpr int queries = 64 * blocks;
     constexpr unsigned tile_bytes = keys * width * 2;
 
     int head = blockIdx.x;
@@ -53,11 +50,11 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_query(
     int end_tile = (min(tile_first + queries, n) + keys - 1) / keys;
 
     int lane = threadIdx.x & 31;
-    int warp_row = (threadIdx.x >> 5) * 16;
+    int warp_row = (threadIdx.x >> 5) * 16 * blocks;
     int g = lane >> 2;
     int t = lane & 3;
     int warp_first = tile_first + warp_row;
-    int warp_last = warp_first + 15;
+    int warp_last = warp_first + 16 * blocks - 1;
 
     q += start * q_stride + (long long)head * width;
     d_o += start * d_o_stride + (long long)head * width;
@@ -84,44 +81,49 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_query(
     copy_async_wait<1>();
     __syncthreads();
 
-    // delta: lanes 2 r and 2 r + 1 share row r of the warp, one taking the even chunks and one the odd.
-    float row_delta = 0.0f;
-    int delta_row = warp_first + (lane >> 1);
-    if (delta_row < n)
+    // Index 0 is row g of a block, index 1 row g + 8. Rows at or past n hold zeros everywhere, so p is 1 and ds 0.
+    float deltas[blocks][2];
+    float lse_log2[blocks][2];
+    float acc[blocks][width / 8][4];
+#pragma unroll
+    for (int b = 0; b < blocks; b++)
     {
-        const bf16* o_row = o + delta_row * o_stride;
-        const unsigned char* d_o_memory = shared_memory + queries * width * 2;
-#pragma unroll 4
-        for (int chunk = lane & 1; chunk < width / 8; chunk += 2)
+        // delta: lanes 2 r and 2 r + 1 share row r of the block, one taking the even chunks and one the odd.
+        float row_delta = 0.0f;
+        int block_row = 16 * b + (lane >> 1);
+        int delta_row = warp_first + block_row;
+        if (delta_row < n)
         {
-            uint4 a = *(const uint4*)(o_row + chunk * 8);
-            uint4 b = *(const uint4*)(d_o_memory + tile_offset<width>(warp_row + (lane >> 1), chunk));
-            row_delta += dot_pair(a.x, b.x) + dot_pair(a.y, b.y) + dot_pair(a.z, b.z) + dot_pair(a.w, b.w);
+            const bf16* o_row = o + delta_row * o_stride;
+            const unsigned char* d_o_memory = shared_memory + queries * width * 2;
+#pragma unroll 4
+            for (int chunk = lane & 1; chunk < width / 8; chunk += 2)
+            {
+                uint4 x = *(const uint4*)(o_row + chunk * 8);
+                uint4 y = *(const uint4*)(d_o_memory + tile_offset<width>(warp_row + block_row, chunk));
+                row_delta += dot_pair(x.x, y.x) + dot_pair(x.y, y.y) + dot_pair(x.z, y.z) + dot_pair(x.w, y.w);
+            }
         }
-    }
 
-    row_delta += __shfl_xor_sync(0xffffffffu, row_delta, 1);
-    if ((lane & 1) == 0 && delta_row < n)
-    {
-        delta[delta_row] = row_delta;
-    }
+        row_delta += __shfl_xor_sync(0xffffffffu, row_delta, 1);
+        if ((lane & 1) == 0 && delta_row < n)
+        {
+            delta[delta_row] = row_delta;
+        }
 
-    // Index 0 is row g of the warp, index 1 row g + 8. Rows at or past n hold zeros everywhere, so p is 1 and ds 0.
-    float deltas[2];
-    float lse_log2[2];
 #pragma unroll
-    for (int half = 0; half < 2; half++)
-    {
-        deltas[half] = __shfl_sync(0xffffffffu, row_delta, 2 * (g + half * 8));
-        int row = warp_first + g + half * 8;
-        lse_log2[half] = row < n ? lse[row] * 1.44269504088896f : 0.0f;
-    }
+        for (int half = 0; half < 2; half++)
+        {
+            deltas[b][half] = __shfl_sync(0xffffffffu, row_delta, 2 * (g + half * 8));
+            int row = warp_first + 16 * b + g + half * 8;
+            lse_log2[b][half] = row < n ? lse[row] * 1.44269504088896f : 0.0f;
+        }
 
-    float acc[width / 8][4];
 #pragma unroll
-    for (int i = 0; i < width / 8; i++)
-    {
-        acc[i][0] = acc[i][1] = acc[i][2] = acc[i][3] = 0.0f;
+        for (int i = 0; i < width / 8; i++)
+        {
+            acc[b][i][0] = acc[b][i][1] = acc[b][i][2] = acc[b][i][3] = 0.0f;
+        }
     }
 
     for (int tile = first_tile; tile < end_tile; tile++)
@@ -146,31 +148,82 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_query(
             continue;
         }
 
-        float s[keys / 8][4];
-        float dp[keys / 8][4];
-        multiply_rows<width, keys>(s, q_tile, warp_row, k_tile, offset);
-        multiply_rows<width, keys>(dp, d_o_tile, warp_row, k_tile + tile_bytes, offset);
+        float s[blocks][keys / 8][4];
+        float dp[blocks][keys / 8][4];
+        multiply_rows<width, keys, blocks>(s, q_tile, warp_row, k_tile, offset);
+        multiply_rows<width, keys, blocks>(dp, d_o_tile, warp_row, k_tile + tile_bytes, offset);
 
         // Keys at or past n lie beyond the diagonal of every row before n.
         bool whole = tile_first_key + keys - 1 <= warp_first && (window == 0 || tile_first_key > warp_last - window);
 #pragma unroll
-        for (int i = 0; i < keys / 8; i++)
+        for (int b = 0; b < blocks; b++)
         {
 #pragma unroll
-            for (int e = 0; e < 4; e++)
+            for (int i = 0; i < keys / 8; i++)
             {
-                int key = tile_first_key + i * 8 + t * 2 + (e & 1);
-                int row = warp_first + g + (e >> 1) * 8;
-                bool visible = whole || (key <= row && (window == 0 || key > row - window));
-                float p = visible ? exp2_approximate(s[i][e] * scale_log2 - lse_log2[e >> 1]) : 0.0f;
-                s[i][e] = p * (dp[i][e] - deltas[e >> 1]);
+#pragma unroll
+                for (int e = 0; e < 4; e++)
+                {
+                    float p = exp2_approximate(s[b][i][e] * scale_log2 - lse_log2[b][e >> 1]);
+                    s[b][i][e] = p * (dp[b][i][e] - deltas[b][e >> 1]);
+                }
+            }
+
+            if (!whole)
+            {
+                // What was computed for hidden keys, infinite perhaps, is replaced and not multiplied away.
+#pragma unroll
+                for (int i = 0; i < keys / 8; i++)
+                {
+#pragma unroll
+                    for (int e = 0; e < 4; e++)
+                    {
+                        int key = tile_first_key + i * 8 + t * 2 + (e & 1);
+                        int row = warp_first + 16 * b + g + (e >> 1) * 8;
+                        bool visible = key <= row && (window == 0 || key > row - window);
+                        s[b][i][e] = visible ? s[b][i][e] : 0.0f;
+                    }
+                }
             }
         }
 
         // dQ += dS K
-        multiply_accumulate<width, keys, width>(acc, s, k_tile, 0, offset);
+        multiply_accumulate<width, keys, width, blocks>(acc, s, k_tile, 0, offset);
     }
 
-    store_rows<width, width>(
-        shared_memory + warp_row * width * 2, acc, scale, scale, 0, dq, dq_stride, warp_first, n, lane);
+#pragma unroll
+    for (int b = 0; b < blocks; b++)
+    {
+        store_rows<width, width>(
+            shared_memory + (warp_row + 16 * b) * width * 2, acc[b], scale, scale, 0, dq, dq_stride,
+            warp_first + 16 * b, n, lane);
+    }
 }
+
+// q, o, d_o [T, H x D], k, v [T, Hkv x D] with row strides in elements, lse F32 [H, T], cu I32 [samples + 1].
+// Writes dq [T, H x D] and delta F32 [H, T], delta = rowsum(dO * O). group = H / Hkv; scale_log2 = scale * log2(e).
+// Grid (H, samples, tiles of 64 queries in the longest sample), 128 threads.
+extern "C" __global__ void __launch_bounds__(128) attention_backward_query_64(
+    const bf16* d_o, long long d_o_stride, const bf16* q, long long q_stride, const bf16* k, long long k_stride,
+    const bf16* v, long long v_stride, const bf16* o, long long o_stride, const float* lse, long long lse_stride,
+    const int* cu, float* delta, long long delta_stride, bf16* dq, long long dq_stride, int group, float scale,
+    float scale_log2, int window)
+{
+    attention_backward_query<HEAD_DIM, 1, WALK_TILE>(
+        d_o, d_o_stride, q, q_stride, k, k_stride, v, v_stride, o, o_stride, lse, lse_stride, cu, delta, delta_stride,
+        dq, dq_stride, group, scale, scale_log2, window);
+}
+
+#if HEAD_DIM <= 128
+// The same with tiles of 128 queries: each key and value fragment serves two row blocks.
+extern "C" __global__ void __launch_bounds__(128) attention_backward_query_128(
+    const bf16* d_o, long long d_o_stride, const bf16* q, long long q_stride, const bf16* k, long long k_stride,
+    const bf16* v, long long v_stride, const bf16* o, long long o_stride, const float* lse, long long lse_stride,
+    const int* cu, float* delta, long long delta_stride, bf16* dq, long long dq_stride, int group, float scale,
+    float scale_log2, int window)
+{
+    attention_backward_query<HEAD_DIM, 2, WALK_TILE>(
+        d_o, d_o_stride, q, q_stride, k, k_stride, v, v_stride, o, o_stride, lse, lse_stride, cu, delta, delta_stride,
+        dq, dq_stride, group, scale, scale_log2, window);
+}
+#endif

@@ -10,71 +10,80 @@ internal sealed class AttentionKernels
 {
     internal const int Threads = 128;
 
-    // Rows of the tile that a block of the backward kernels owns.
-    internal const int OwnTile = 64;
-
-    private const int WidestHead = 256;
+    // Rows of the tile that a block owns; the key kernel always owns the short one.
     internal const int ShortTile = 64;
     internal const int LongTile = 128;
+
+    private const int WidestHead = 256;
+
+    // Wider heads take so many registers that tiles shrink, and that a block cannot own the long tile.
+    private const int WidestLongHead = 128;
+
+    private readonly int _width;
+    private readonly int _keyTile;
+    private readonly int _walkTile;
 
     internal AttentionKernels(int width)
     {
         var define = $"HEAD_DIM={width}";
-        KeyTile = width > 128 ? 32 : 64;
-        WalkTile = width > 128 ? 16 : width > 64 ? 32 : 64;
-        KeyParts = width > 128 ? 2 : 1;
-        Width = width;
-        Forward64 = new Kernel("Attention.cu", "attention_forward_64", define)
+        var wide = width > WidestLongHead;
+        _width = width;
+        _keyTile = wide ? 32 : 64;
+        _walkTile = wide ? 16 : width > 64 ? 32 : 64;
+        KeyParts = wide ? 2 : 1;
+        ForwardShort = new Kernel("Attention.cu", "attention_forward_64", define)
         {
             DynamicSharedBytes = ForwardShared(ShortTile),
         };
-        Forward128 = width > 128 ? null : new Kernel("Attention.cu", "attention_forward_128", define)
+        ForwardLong = wide ? ForwardShort : new Kernel("Attention.cu", "attention_forward_128", define)
         {
             DynamicSharedBytes = ForwardShared(LongTile),
         };
-        BackwardQuery = new Kernel("AttentionBackwardQuery.cu", "attention_backward_query", define)
+        QueryShort = new Kernel("AttentionBackwardQuery.cu", "attention_backward_query_64", define)
         {
-            DynamicSharedBytes = TilesShared,
+            DynamicSharedBytes = BackwardShared(ShortTile),
         };
-        BackwardKey = new Kernel("AttentionBackwardKey.cu", "attention_backward_key", define)
+        QueryLong = wide ? QueryShort : new Kernel("AttentionBackwardQuery.cu", "attention_backward_query_128", define)
+        {
+            DynamicSharedBytes = BackwardShared(LongTile),
+        };
+        Key = new Kernel("AttentionBackwardKey.cu", "attention_backward_key", define)
         {
             // Two stages of log-sum-exp and delta in F32 beside the tiles.
-            DynamicSharedBytes = TilesShared + (4 * WalkTile * sizeof(float)),
+            DynamicSharedBytes = BackwardShared(ShortTile) + (4 * _walkTile * sizeof(float)),
         };
-        BackwardSum = new Kernel("AttentionBackwardKey.cu", "attention_backward_sum", define);
+        KeySum = new Kernel("AttentionBackwardKey.cu", "attention_backward_sum", define);
+        HasLongTile = !wide;
     }
 
-    internal int Width { get; }
+    /// <summary>Whether the long kernels differ from the short ones.</summary>
+    internal bool HasLongTile { get; }
 
-    /// <summary>Keys of one step of the forward kernels.</summary>
-    internal int KeyTile { get; }
-
-    /// <summary>Rows of one step of the backward kernels.</summary>
-    internal int WalkTile { get; }
-
-    /// <summary>Blocks that share the columns of one key tile's gradients.</summary>
+    /// <summary>Blocks of the key kernel that share the columns of one tile.</summary>
     internal int KeyParts { get; }
 
-    /// <summary>Forward, 64 queries to a block.</summary>
-    internal Kernel Forward64 { get; }
+    internal Kernel ForwardShort { get; }
 
-    /// <summary>Forward, 128 queries to a block; null where registers do not suffice.</summary>
-    internal Kernel? Forward128 { get; }
+    internal Kernel ForwardLong { get; }
 
-    internal Kernel BackwardQuery { get; }
+    internal Kernel QueryShort { get; }
 
-    internal Kernel BackwardKey { get; }
+    internal Kernel QueryLong { get; }
 
-    internal Kernel BackwardSum { get; }
+    internal Kernel Key { get; }
+
+    internal Kernel KeySum { get; }
 
     /// <summary>Most shared memory that any of the kernels takes.</summary>
-    internal int SharedBytes =>
-        Math.Max(BackwardKey.DynamicSharedBytes, (Forward128 ?? Forward64).DynamicSharedBytes);
-
-    private int TilesShared => ((2 * OwnTile) + (4 * WalkTile)) * Width * sizeof(ushort);
+    internal int SharedBytes => Math.Max(
+        Math.Max(Key.DynamicSharedBytes, QueryLong.DynamicSharedBytes), ForwardLong.DynamicSharedBytes);
 
     /// <summary>Whether the kernels exist for a head width.</summary>
     internal static bool Supports(int width) => width is > 0 and <= WidestHead && width % 32 == 0;
 
-    private int ForwardShared(int queries) => (queries + (2 * KeyTile)) * Width * sizeof(ushort);
+    // Q, and one tile each of K and V.
+    private int ForwardShared(int queries) => (queries + (2 * _keyTile)) * _width * sizeof(ushort);
+
+    // Two tiles of the block's own rows, and two stages of the two tiles that are walked over.
+    private int BackwardShared(int rows) => ((2 * rows) + (4 * _walkTile)) * _width * sizeof(ushort);
 }
