@@ -38,6 +38,17 @@ public sealed class Batch
             TrainedTokens += samples[s].TrainedTokens;
             LongestSample = Math.Max(LongestSample, ids.Length);
         }
+
+        TrainedPositions = new int[TrainedTokens];
+        TrainedTargets = new int[TrainedTokens];
+        for (var (t, i) = (0, 0); t < total; t++)
+        {
+            if (Targets[t] != Sample.Masked)
+            {
+                (TrainedPositions[i], TrainedTargets[i]) = (t, Targets[t]);
+                i++;
+            }
+        }
     }
 
     /// <summary>Token ids, [T].</summary>
@@ -55,6 +66,12 @@ public sealed class Batch
 
     /// <summary>Positions whose target is not masked.</summary>
     public int TrainedTokens { get; }
+
+    /// <summary>The positions whose target is not masked, ascending, [<see cref="TrainedTokens"/>].</summary>
+    public int[] TrainedPositions { get; }
+
+    /// <summary>Their targets, [<see cref="TrainedTokens"/>].</summary>
+    public int[] TrainedTargets { get; }
 
     /// <summary>Tokens of the longest sample.</summary>
     public int LongestSample { get; }

@@ -1,0 +1,249 @@
+using Nibble.Models.Lora;
+using Nibble.Tensors;
+
+namespace Nibble.Models.Decoder;
+
+/// <summary>Activations of one layer that its backward pass reads.</summary>
+internal sealed class LayerActivations
+{
+    /// <summary>[T, C]: the residual stream entering the layer.</summary>
+    public required TensorView Input { get; init; }
+
+    public required TensorView InputRstd { get; init; }
+
+    /// <summary>[T, C]: normed input of q, k, v.</summary>
+    public required TensorView Normed { get; init; }
+
+    /// <summary>[T, (H + 2 Hkv) D]: q, k after norm and rotation, v.</summary>
+    public required TensorView Qkv { get; init; }
+
+    /// <summary>[T, (H + Hkv) D]: q, k before their norms; none without them.</summary>
+    public required TensorView RawQueryKey { get; init; }
+
+    public required TensorView QueryRstd { get; init; }
+
+    public required TensorView KeyRstd { get; init; }
+
+    /// <summary>[T, H D].</summary>
+    public required TensorView Attention { get; init; }
+
+    /// <summary>[H, T].</summary>
+    public required TensorView LogSumExp { get; init; }
+
+    /// <summary>[T, C]: the residual stream between attention and MLP.</summary>
+    public required TensorView Middle { get; init; }
+
+    public required TensorView MiddleRstd { get; init; }
+
+    /// <summary>[T, C]: normed input of gate and up.</summary>
+    public required TensorView MiddleNormed { get; init; }
+
+    /// <summary>[T, 2F].</summary>
+    public required TensorView GateUp { get; init; }
+
+    /// <summary>x Aᵀ of each group, [T, ΣR]; none without adapters.</summary>
+    public required TensorView LoraQkv { get; init; }
+
+    public required TensorView LoraOutput { get; init; }
+
+    public required TensorView LoraGateUp { get; init; }
+
+    public required TensorView LoraDown { get; init; }
+}
+
+/// <summary>
+/// All memory of one pass, taken in one go. The planner runs this same code on a counting arena, so the ledger and the
+/// run cannot disagree.
+/// </summary>
+internal sealed class PassBuffers
+{
+    public required TensorView Ids { get; init; }
+
+    public required TensorView Positions { get; init; }
+
+    public required TensorView CuSeqlens { get; init; }
+
+    public required TensorView TrainedIndex { get; init; }
+
+    public required TensorView Targets { get; init; }
+
+    public required TensorView Losses { get; init; }
+
+    public required LayerActivations[] Layers { get; init; }
+
+    /// <summary>[T, C]: output of o and of down before it joins the residual stream.</summary>
+    public required TensorView Projected { get; init; }
+
+    /// <summary>[T, F]: gated activation.</summary>
+    public required TensorView Gated { get; init; }
+
+    /// <summary>[T, C]: residual stream after the last layer.</summary>
+    public required TensorView Final { get; init; }
+
+    public required TensorView FinalRstd { get; init; }
+
+    /// <summary>[T, C]: normed final stream.</summary>
+    public required TensorView FinalNormed { get; init; }
+
+    /// <summary>[chunk, C].</summary>
+    public required TensorView HeadRows { get; init; }
+
+    /// <summary>[chunk, V].</summary>
+    public required TensorView Logits { get; init; }
+
+    /// <summary>Scratch for a group's dropped-out input and for its input gradient, [T, widest K]; none without dropout.</summary>
+    public required TensorView Dropped { get; init; }
+
+    public required BackwardBuffers? Backward { get; init; }
+
+    /// <summary>Takes the memory of a pass.</summary>
+    /// <param name="config">Architecture.</param>
+    /// <param name="lora">Adapters or null.</param>
+    /// <param name="activation">Activation type.</param>
+    /// <param name="shape">What the pass computes.</param>
+    /// <param name="arena">Where from.</param>
+    public static PassBuffers Allocate(
+        ModelConfig config, LoraAdapters? lora, DType activation, in PassShape shape, Arena arena)
+    {
+        var (t, c, f) = (shape.Tokens, config.HiddenSize, config.IntermediateSize);
+        var statistic = activation == DType.F64 ? DType.F64 : DType.F32;
+        TensorView Activation(int rows, int cols) => arena.Allocate(activation, rows, cols);
+        var n = Math.Max(1, shape.TrainedTokens);
+        var chunk = Math.Min(n, shape.LogitsChunk);
+        var layers = new LayerActivations[config.Layers];
+        LayerActivations? shared = null;
+        var sharedLayers = shape.Backward ? shape.RecomputedLayers : config.Layers;
+        for (var l = 0; l < layers.Length; l++)
+        {
+            var adapters = lora?.Layers[l];
+            if (l >= sharedLayers)
+            {
+                layers[l] = Layer(arena, config, adapters, activation, statistic, t, Activation(t, c));
+                continue;
+            }
+
+            // A shared set serves one layer at a time; only the residual stream entering each layer survives, and in
+            // evaluation not even that.
+            shared ??= Layer(arena, config, adapters, activation, statistic, t, Activation(t, c));
+            layers[l] = l == 0 || !shape.Backward ? shared : WithInput(shared, Activation(t, c));
+        }
+
+        var dropout = lora is { Options.Dropout: > 0 } && shape.Backward;
+        var widest = lora is null ? 0 : lora.Layers.SelectMany(l => l.Groups).Select(g => g.In).DefaultIfEmpty(0).Max();
+        return new PassBuffers
+        {
+            Ids = arena.Allocate(DType.I32, 1, t),
+            Positions = arena.Allocate(DType.I32, 1, t),
+            CuSeqlens = arena.Allocate(DType.I32, 1, shape.Samples + 1),
+            TrainedIndex = arena.Allocate(DType.I32, 1, n),
+            Targets = arena.Allocate(DType.I32, 1, n),
+            Losses = arena.Allocate(statistic, 1, n),
+            Layers = layers,
+            Projected = Activation(t, c),
+            Gated = Activation(t, f),
+            Final = Activation(t, c),
+            FinalRstd = arena.Allocate(statistic, t, 1),
+            FinalNormed = Activation(t, c),
+            HeadRows = Activation(chunk, c),
+            Logits = Activation(chunk, config.VocabularySize),
+            Dropped = dropout ? Activation(t, widest) : TensorView.None,
+            Backward = shape.Backward ? BackwardBuffers.Allocate(config, lora, activation, statistic, t, arena) : null,
+        };
+    }
+
+    private static LayerActivations Layer(
+        Arena arena, ModelConfig config, LoraLayer? lora, DType activation, DType statistic, int t, TensorView input)
+    {
+        TensorView Activation(int cols) => arena.Allocate(activation, t, cols);
+        TensorView Statistic(int rows, int cols) => arena.Allocate(statistic, rows, cols);
+        TensorView Rank(LoraGroup? group) => group is null ? TensorView.None : Activation(group.RankSum);
+        var c = config.HiddenSize;
+        return new LayerActivations
+        {
+            Input = input,
+            InputRstd = Statistic(t, 1),
+            Normed = Activation(c),
+            Qkv = Activation(config.QkvWidth),
+            RawQueryKey = config.QkNorm ? Activation(config.QueryWidth + config.KvWidth) : TensorView.None,
+            QueryRstd = config.QkNorm ? Statistic(t, config.Heads) : TensorView.None,
+            KeyRstd = config.QkNorm ? Statistic(t, config.KvHeads) : TensorView.None,
+            Attention = Activation(config.QueryWidth),
+            LogSumExp = Statistic(config.Heads, t),
+            Middle = Activation(c),
+            MiddleRstd = Statistic(t, 1),
+            MiddleNormed = Activation(c),
+            GateUp = Activation(2 * config.IntermediateSize),
+            LoraQkv = Rank(lora?.Qkv),
+            LoraOutput = Rank(lora?.Output),
+            LoraGateUp = Rank(lora?.GateUp),
+            LoraDown = Rank(lora?.Down),
+        };
+    }
+
+    private static LayerActivations WithInput(LayerActivations shared, TensorView input) => new()
+    {
+        Input = input,
+        InputRstd = shared.InputRstd,
+        Normed = shared.Normed,
+        Qkv = shared.Qkv,
+        RawQueryKey = shared.RawQueryKey,
+        QueryRstd = shared.QueryRstd,
+        KeyRstd = shared.KeyRstd,
+        Attention = shared.Attention,
+        LogSumExp = shared.LogSumExp,
+        Middle = shared.Middle,
+        MiddleRstd = shared.MiddleRstd,
+        MiddleNormed = shared.MiddleNormed,
+        GateUp = shared.GateUp,
+        LoraQkv = shared.LoraQkv,
+        LoraOutput = shared.LoraOutput,
+        LoraGateUp = shared.LoraGateUp,
+        LoraDown = shared.LoraDown,
+    };
+}
+
+/// <summary>Memory that only the backward pass needs; shared by all layers.</summary>
+internal sealed class BackwardBuffers
+{
+    /// <summary>[T, C]: gradient of the residual stream.</summary>
+    public required TensorView Stream { get; init; }
+
+    /// <summary>[T, C]: gradient of a norm's output.</summary>
+    public required TensorView Normed { get; init; }
+
+    /// <summary>[T, (H + 2 Hkv) D].</summary>
+    public required TensorView Qkv { get; init; }
+
+    /// <summary>[T, H D].</summary>
+    public required TensorView Attention { get; init; }
+
+    /// <summary>[T, F].</summary>
+    public required TensorView Gated { get; init; }
+
+    /// <summary>[H, T].</summary>
+    public required TensorView Delta { get; init; }
+
+    /// <summary>[T, widest ΣR]: gradient of x Aᵀ; none without adapters.</summary>
+    public required TensorView Lora { get; init; }
+
+    /// <summary>[T, widest K]: gradient of a dropped-out input; none without dropout.</summary>
+    public required TensorView Dropped { get; init; }
+
+    public static BackwardBuffers Allocate(
+        ModelConfig config, LoraAdapters? lora, DType activation, DType statistic, int t, Arena arena)
+    {
+        TensorView Activation(int cols) => cols == 0 ? TensorView.None : arena.Allocate(activation, t, cols);
+        var groups = lora is null ? [] : lora.Layers.SelectMany(l => l.Groups).ToArray();
+        return new BackwardBuffers
+        {
+            Stream = Activation(config.HiddenSize),
+            Normed = Activation(config.HiddenSize),
+            Qkv = Activation(config.QkvWidth),
+            Attention = Activation(config.QueryWidth),
+            Gated = Activation(config.IntermediateSize),
+            Delta = arena.Allocate(statistic, config.Heads, t),
+            Lora = Activation(groups.Select(g => g.RankSum).DefaultIfEmpty(0).Max()),
+            Dropped = lora is { Options.Dropout: > 0 } ? Activation(groups.Select(g => g.In).DefaultIfEmpty(0).Max()) : TensorView.None,
+        };
+    }
+}
