@@ -107,7 +107,7 @@ public sealed partial class DecoderModel
         }
     }
 
-    private void Forward(PassBuffers buffers, in LoraProduct product, in AttentionShape attention)
+    private void Forward(PassBuffers buffers, in LoraProduct product, in AttentionShape attention, CachedKeys? cached = null)
     {
         _backend.Embedding(buffers.Ids, _weights.Embedding, buffers.Layers[0].Input);
         for (var l = 0; l < _config.Layers; l++)
@@ -124,7 +124,7 @@ public sealed partial class DecoderModel
                     layer.Normed, layer.InputRstd);
             }
 
-            LayerForward(l, buffers, product, attention);
+            LayerForward(l, buffers, product, attention, cached);
             _backend.SwiGlu(layer.GateUp, buffers.Gated);
             product.Forward(
                 weights.Down, _lora?.Layers[l].Down, l, 3, buffers.Gated, buffers.Projected, layer.LoraDown, buffers.Dropped);
@@ -136,14 +136,24 @@ public sealed partial class DecoderModel
     }
 
     // From the normed input to gate and up: exactly what a backward pass needs again when the layer was not kept.
-    private void LayerForward(int l, PassBuffers buffers, in LoraProduct product, in AttentionShape attention)
+    private void LayerForward(
+        int l, PassBuffers buffers, in LoraProduct product, in AttentionShape attention, CachedKeys? cached = null)
     {
         var (layer, weights, lora) = (buffers.Layers[l], _weights.Layers[l], _lora?.Layers[l]);
         product.Forward(weights.Qkv, lora?.Qkv, l, 0, layer.Normed, layer.Qkv, layer.LoraQkv, buffers.Dropped);
         NormAndRotate(layer, weights, buffers.Positions);
         var (q, k, v) = Split(layer.Qkv);
+        var cuKeys = buffers.CuSeqlens;
+        if (cached is { } source)
+        {
+            var (keys, values) = (source.Cache.Keys(l), source.Cache.Values(l));
+            _backend.Convert(k, keys.RowRange(source.Start, k.Rows));
+            _backend.Convert(v, values.RowRange(source.Start, v.Rows));
+            (k, v, cuKeys) = (keys.RowRange(0, source.Cache.Length), values.RowRange(0, source.Cache.Length), source.CuKeys);
+        }
+
         _backend.Attention(
-            q, k, v, buffers.CuSeqlens, buffers.CuSeqlens, attention with { Window = _config.Windows[l] }, layer.Attention,
+            q, k, v, buffers.CuSeqlens, cuKeys, attention with { Window = _config.Windows[l] }, layer.Attention,
             layer.LogSumExp);
         product.Forward(
             weights.Output, lora?.Output, l, 1, layer.Attention, buffers.Projected, layer.LoraOutput, buffers.Dropped);
