@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Nibble.Data;
 using Nibble.Tensors;
 
 namespace Nibble.Models.Decoder;
@@ -48,16 +49,37 @@ public sealed partial class DecoderModel
         arena.Release(mark);
     }
 
+    /// <summary>Logits of every position of a batch, for comparisons; memory grows with T V.</summary>
+    /// <param name="batch">Flat run of tokens.</param>
+    /// <param name="arena">Holds at least <see cref="PassBytes"/> of the forward shape, and T V activations and floats.</param>
+    /// <returns>Row-major [T, V].</returns>
+    public float[] Logits(Batch batch, Arena arena)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(arena);
+        var mark = arena.Used;
+        var buffers = PassBuffers.Allocate(
+            _config, _lora, _backend.ActivationType, Shape(batch, logitsChunk: 1, recomputedLayers: 0, backward: false), arena);
+        UploadInputs(batch, buffers);
+        Forward(buffers, new LoraProduct(_backend, 0, default), Attention(batch.LongestSample, batch.LongestSample));
+        var logits = arena.Allocate(_backend.ActivationType, batch.InputIds.Length, _config.VocabularySize);
+        _backend.Linear(buffers.FinalNormed, _weights.Head, logits);
+        var result = new float[logits.Count];
+        DownloadLogits(logits, arena, result);
+        arena.Release(mark);
+        return result;
+    }
+
     private void DownloadLogits(TensorView logits, Arena arena, Span<float> destination)
     {
         var single = logits;
         if (logits.DType != DType.F32)
         {
-            single = arena.Allocate(DType.F32, 1, logits.Cols);
+            single = arena.Allocate(DType.F32, logits.Rows, logits.Cols);
             _backend.Convert(logits, single);
         }
 
-        _backend.Download(single, MemoryMarshal.AsBytes(destination[..logits.Cols]));
+        _backend.Download(single, MemoryMarshal.AsBytes(destination[..(int)logits.Count]));
     }
 
     /// <summary>Where attention finds keys and values when they do not come from the pass itself.</summary>

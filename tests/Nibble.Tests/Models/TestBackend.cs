@@ -1,0 +1,10 @@
+using Nibble.Ops;
+using Nibble.Tensors;
+
+namespace Nibble.Tests.Models;
+
+/// <summary>The backend that model tests run on.</summary>
+internal static class TestBackend
+{
+    public static IBackend Create() => new ReferenceBackend();
+}
