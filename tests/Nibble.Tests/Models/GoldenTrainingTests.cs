@@ -1,6 +1,5 @@
 using Nibble.Config;
 using Nibble.Data;
-using Nibble.Models;
 using Nibble.Tensors;
 
 namespace Nibble.Tests.Models;

@@ -1,0 +1,225 @@
+using Nibble.Config;
+using Nibble.Models;
+using Nibble.Models.Decoder;
+using Nibble.Models.Lora;
+using Nibble.Models.Quantization;
+using Nibble.Tensors;
+
+namespace Nibble.Planning;
+
+/// <summary>What the planner knows about a device.</summary>
+/// <param name="ActivationType">Type of activations.</param>
+/// <param name="BudgetBytes">Most bytes the process may use on the device.</param>
+/// <param name="FixedBytes">Bytes the process uses before the first tensor (context, kernels, library workspace).</param>
+/// <param name="DequantizesToScratch">Whether products with 4-bit weights go through scratch, so that residency saves time.</param>
+/// <param name="MatMulRate">Matrix FLOP/s at full tiles, or null when unknown.</param>
+/// <param name="Bandwidth">Bytes/s of device memory, or null when unknown.</param>
+/// <param name="PreferredPassTokens">Tokens beyond which a larger pass is no faster.</param>
+public sealed record DeviceTraits(
+    DType ActivationType, long BudgetBytes, long FixedBytes, bool DequantizesToScratch, double? MatMulRate, double? Bandwidth,
+    int PreferredPassTokens);
+
+/// <summary>
+/// Chooses how a run uses its device: tokens of a pass, layers recomputed, layers kept dequantised. Sizes come from the
+/// allocation code itself, run on a counting arena; of the plans that fit, the one predicted fastest is taken.
+/// </summary>
+public sealed class MemoryPlanner
+{
+    private static readonly int[] Chunks = [2048, 1024, 512, 256, 128, 64];
+    private readonly ModelConfig _config;
+    private readonly WeightFormat _format;
+    private readonly LoraOptions? _lora;
+    private readonly bool _eightBit;
+    private readonly RecomputeMode _recompute;
+    private readonly DeviceTraits _device;
+
+    /// <summary>A planner for one model on one device.</summary>
+    /// <param name="config">Architecture.</param>
+    /// <param name="format">How weights are held.</param>
+    /// <param name="lora">Adapter options, or null.</param>
+    /// <param name="eightBitOptimizer">Whether optimizer states are 8-bit.</param>
+    /// <param name="recompute">What the config permits.</param>
+    /// <param name="device">The device.</param>
+    public MemoryPlanner(
+        ModelConfig config, WeightFormat format, LoraOptions? lora, bool eightBitOptimizer, RecomputeMode recompute,
+        DeviceTraits device) =>
+        (_config, _format, _lora, _eightBit, _recompute, _device) = (config, format, lora, eightBitOptimizer, recompute, device);
+
+    /// <summary>The fastest plan that fits.</summary>
+    /// <param name="work">The largest things the run will meet.</param>
+    /// <exception cref="MemoryPlanException">Nothing fits.</exception>
+    public MemoryPlan Choose(Workload work)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        MemoryPlan? best = null;
+        MemoryPlan? leanest = null;
+        foreach (var tableOnHost in _device.DequantizesToScratch ? (bool[])[false, true] : [false])
+        {
+            var weights = new Sizes(this, tableOnHost);
+            foreach (var passTokens in PassCandidates(work))
+            {
+                foreach (var chunk in Chunks)
+                {
+                    foreach (var recomputed in RecomputeCandidates())
+                    {
+                        var plan = Plan(work, weights, tableOnHost, passTokens, chunk, recomputed);
+                        leanest = leanest is null || plan.TotalBytes < leanest.TotalBytes ? plan : leanest;
+                        if (plan.TotalBytes <= _device.BudgetBytes
+                            && (best is null || plan.StepSeconds < best.StepSeconds * 0.999))
+                        {
+                            best = plan;
+                        }
+                    }
+                }
+            }
+        }
+
+        return best ?? throw new MemoryPlanException(Explain(leanest!));
+    }
+
+    private MemoryPlan Plan(
+        Workload work, Sizes sizes, bool tableOnHost, int passTokens, int chunk, int recomputed)
+    {
+        var evalTokens = work.LargestEvalBatch == 0 ? 0 : Math.Max(work.LargestEvalBatch, Math.Min(passTokens, _device.PreferredPassTokens));
+        var train = Pass(passTokens, work.LargestStepSamples, chunk, recomputed, true, sizes.Lora);
+        var eval = evalTokens == 0 ? 0 : Pass(evalTokens, Math.Max(1, evalTokens / 2), chunk, 0, false, sizes.Lora);
+        var pass = Math.Max(Math.Max(train, eval), WeightLoader.ScratchBytes(_config));
+        var ledger = new List<LedgerItem>
+        {
+            new("device context and libraries", _device.FixedBytes),
+            new(_format.Code is null ? "weights" : $"weights ({_format.Code.ToString()!.ToUpperInvariant()})", sizes.Weights),
+            new("adapters, gradients", sizes.AdapterBytes),
+            new("optimizer state", sizes.OptimizerBytes),
+            new("rotary table, scalars", RopeBytes(work)),
+        };
+        if (_device.DequantizesToScratch && sizes.Scratch > 0)
+        {
+            ledger.Add(new LedgerItem("dequantisation scratch", sizes.Scratch));
+        }
+
+        ledger.Add(new LedgerItem(
+            recomputed == 0 ? "activations (all kept) and logits chunk" : $"activations ({recomputed} layers recomputed) and logits chunk", pass));
+        var used = ledger.Sum(i => i.Bytes);
+        var resident = 0;
+        if (_device.DequantizesToScratch && sizes.ResidentLayer > 0)
+        {
+            resident = (int)Math.Clamp((_device.BudgetBytes - used) / sizes.ResidentLayer, 0, _config.Layers);
+            if (resident > 0)
+            {
+                ledger.Add(new LedgerItem($"resident weights of {resident} layers", resident * sizes.ResidentLayer));
+            }
+        }
+
+        return new MemoryPlan
+        {
+            PassTokens = passTokens,
+            EvalPassTokens = evalTokens,
+            LogitsChunk = chunk,
+            RecomputedLayers = recomputed,
+            ResidentLayers = resident,
+            TableOnHost = tableOnHost,
+            PassBytes = pass,
+            Ledger = ledger,
+            StepSeconds = Seconds(work, passTokens, chunk, recomputed, resident, tableOnHost),
+        };
+    }
+
+    private long Pass(int tokens, int samples, int chunk, int recomputed, bool backward, LoraAdapters? adapters) =>
+        DecoderModel.PassBytes(
+            _config, adapters, _device.ActivationType, new PassShape(tokens, Math.Min(samples, tokens), tokens, chunk, recomputed, backward));
+
+    /// <summary>Bytes of the rotary table and the step's scalars.</summary>
+    /// <param name="work">The run's extremes.</param>
+    private long RopeBytes(Workload work)
+    {
+        var statistic = _device.ActivationType == DType.F64 ? DType.F64 : DType.F32;
+        return ((long)work.LongestSample * _config.HeadDim * statistic.Size()) + (64 * Arena.Alignment);
+    }
+
+    // Whole steps first, then halves, down to one micro-batch, which is never split.
+    private List<int> PassCandidates(Workload work)
+    {
+        var candidates = new List<int>();
+        var whole = Math.Max(work.LargestMicroBatch, Math.Min(work.LargestStep, Math.Max(_device.PreferredPassTokens, work.LargestMicroBatch)));
+        for (var tokens = whole; tokens > work.LargestMicroBatch; tokens /= 2)
+        {
+            candidates.Add(tokens);
+        }
+
+        candidates.Add(work.LargestMicroBatch);
+        return candidates;
+    }
+
+    private IEnumerable<int> RecomputeCandidates() => _recompute switch
+    {
+        RecomputeMode.Never => [0],
+        RecomputeMode.Always => [_config.Layers],
+        _ => Enumerable.Range(0, _config.Layers + 1),
+    };
+
+    // Matrix time of the useful work, of recomputation, of dequantisation, and what a small pass wastes.
+    private double Seconds(Workload work, int passTokens, int chunk, int recomputed, int resident, bool tableOnHost)
+    {
+        var rate = _device.MatMulRate ?? 1e11;
+        var layer = 2.0 * ((double)_config.HiddenSize * (_config.QkvWidth + _config.QueryWidth + (3.0 * _config.IntermediateSize)));
+        var head = 2.0 * _config.HiddenSize * _config.VocabularySize * work.TrainedShare;
+        var tokens = Math.Max(1, work.MeanStep);
+        var flops = tokens * ((2 * layer * _config.Layers) + (2 * head) + (0.7 * layer * recomputed));
+        var passes = Math.Ceiling(tokens / passTokens);
+        var perPass = Math.Min(tokens, passTokens);
+        var efficiency = perPass / (perPass + 96);
+        var seconds = flops / (rate * efficiency);
+        if (_device.DequantizesToScratch && _format.Code is not null && _device.Bandwidth is { } bandwidth)
+        {
+            var bytes = layer / 2 * 2.6;
+            seconds += passes * bytes * ((2 * (_config.Layers - resident)) + Math.Max(0, recomputed - resident)) / bandwidth;
+        }
+
+        // Smaller chunks and a table behind the bus are slightly slower; enough to break ties the right way.
+        return seconds * (1 + (8.0 / chunk) + (tableOnHost ? 0.002 : 0));
+    }
+
+    private string Explain(MemoryPlan leanest)
+    {
+        static string Gib(long bytes) => $"{bytes / (double)(1 << 30):0.00} GiB";
+        var items = string.Join("; ", leanest.Ledger.OrderByDescending(i => i.Bytes).Take(4).Select(i => $"{i.Item} {Gib(i.Bytes)}"));
+        var advice = _recompute == RecomputeMode.Never ? "set gradient_checkpointing: true, " : "";
+        return $"The run needs at least {Gib(leanest.TotalBytes)} on the _device; the budget is {Gib(_device.BudgetBytes)}. "
+            + $"Largest items: {items}. What helps: {advice}a smaller sequence_len or micro_batch_size, adamw_8bit, load_in_4bit.";
+    }
+
+    private sealed class Sizes
+    {
+        public Sizes(MemoryPlanner planner, bool tableOnHost)
+        {
+            var (config, format, type) = (planner._config, planner._format, planner._device.ActivationType);
+            var (arena, table) = (Arena.Counting(), Arena.Counting());
+            var weights = ModelWeights.Allocate(config, format, arena, table);
+            var onHost = tableOnHost && !config.TiedHead;
+            Weights = arena.Peak + (onHost ? 0 : table.Peak);
+            Scratch = (long)weights.LargestQuantizedCount * type.Size();
+            ResidentLayer = format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
+            if (planner._lora is { } options)
+            {
+                var adapters = Arena.Counting();
+                Lora = LoraAdapters.Allocate(config, options, type, adapters);
+                AdapterBytes = adapters.Peak;
+                var optimizer = Arena.Counting();
+                OptimizerState.Allocate(Lora.Parameters.Slots, planner._eightBit, optimizer);
+                OptimizerBytes = optimizer.Peak;
+            }
+        }
+
+        public long Weights { get; }
+
+        public long Scratch { get; }
+
+        public long ResidentLayer { get; }
+
+        public LoraAdapters? Lora { get; }
+
+        public long AdapterBytes { get; }
+
+        public long OptimizerBytes { get; }
+    }
+}

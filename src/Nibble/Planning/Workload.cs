@@ -1,0 +1,65 @@
+using Nibble.Data;
+using Nibble.Data.Packing;
+
+namespace Nibble.Planning;
+
+/// <summary>The largest things a run will meet, so that the longest batch is planned for and not discovered.</summary>
+/// <param name="LargestMicroBatch">Most tokens of a micro-batch.</param>
+/// <param name="LargestStep">Most tokens of an optimizer step.</param>
+/// <param name="MeanStep">Mean tokens of an optimizer step.</param>
+/// <param name="LargestStepSamples">Most samples of an optimizer step.</param>
+/// <param name="LargestEvalBatch">Most tokens of an evaluation batch; 0 without evaluation.</param>
+/// <param name="EvalSamples">Evaluation samples.</param>
+/// <param name="EvalTokens">Evaluation tokens.</param>
+/// <param name="LongestSample">Most tokens of a sample.</param>
+/// <param name="TrainedShare">Share of the training tokens that trains.</param>
+/// <param name="TotalSteps">Optimizer steps.</param>
+public sealed record Workload(
+    int LargestMicroBatch, int LargestStep, double MeanStep, int LargestStepSamples, int LargestEvalBatch, int EvalSamples,
+    long EvalTokens, int LongestSample, double TrainedShare, int TotalSteps)
+{
+    /// <summary>Measures a run's data.</summary>
+    /// <param name="data">Tokenised rows.</param>
+    /// <param name="order">Steps.</param>
+    /// <param name="evaluation">Evaluation batches.</param>
+    public static Workload Measure(TokenizedData data, TrainingOrder order, IReadOnlyList<MicroBatch> evaluation)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(order);
+        ArgumentNullException.ThrowIfNull(evaluation);
+        var (micro, largest, samples, tokens) = (0, 0, 0, 0L);
+        for (var s = 0; s < order.TotalSteps; s++)
+        {
+            var (stepTokens, stepSamples) = (0, 0);
+            foreach (var batch in order.GetStep(s).MicroBatches)
+            {
+                var batchTokens = Tokens(data.Train, batch);
+                micro = Math.Max(micro, batchTokens);
+                stepTokens += batchTokens;
+                stepSamples += batch.SampleIndices.Length;
+            }
+
+            largest = Math.Max(largest, stepTokens);
+            samples = Math.Max(samples, stepSamples);
+            tokens += stepTokens;
+        }
+
+        var evalTokens = evaluation.Select(b => Tokens(data.Eval, b)).ToArray();
+        return new Workload(
+            micro, largest, (double)tokens / order.TotalSteps, samples, evalTokens.DefaultIfEmpty(0).Max(), data.Eval.Length,
+            evalTokens.Sum(t => (long)t), data.Train.Concat(data.Eval).Max(s => s.InputIds.Length),
+            data.Report.Train.TrainedShare, order.TotalSteps);
+    }
+
+    /// <summary>A run of full rows, for planning without data.</summary>
+    /// <param name="sequenceLength">Tokens of a row.</param>
+    /// <param name="microBatchSize">Rows of a micro-batch.</param>
+    /// <param name="accumulation">Micro-batches of a step.</param>
+    /// <param name="steps">Optimizer steps.</param>
+    public static Workload FullRows(int sequenceLength, int microBatchSize, int accumulation, int steps) => new(
+        sequenceLength * microBatchSize, sequenceLength * microBatchSize * accumulation,
+        sequenceLength * microBatchSize * accumulation, microBatchSize * accumulation, sequenceLength * microBatchSize, 0, 0,
+        sequenceLength, 1, steps);
+
+    private static int Tokens(Sample[] samples, MicroBatch batch) => batch.SampleIndices.Sum(i => samples[i].InputIds.Length);
+}
