@@ -1,4 +1,4 @@
-using Nibble.Ops;
+using Nibble.Cpu;
 using Nibble.Tensors;
 
 namespace Nibble.Tests.Models;
@@ -6,5 +6,5 @@ namespace Nibble.Tests.Models;
 /// <summary>The backend that model tests run on.</summary>
 internal static class TestBackend
 {
-    public static IBackend Create() => new ReferenceBackend();
+    public static IBackend Create() => new CpuBackend();
 }

@@ -38,6 +38,7 @@ internal sealed class TinyModel : IDisposable
         var rope = Arena.Allocate(activation == DType.F64 ? DType.F64 : DType.F32, 512, Config.HeadDim);
         RopeTable.Fill(backend, Config.Rope, rope);
         Lora = lora is null ? null : LoraAdapters.Allocate(Config, lora, activation, Arena);
+        Lora?.Clear(backend);
         Decoder = new DecoderModel(backend, Weights, Lora, rope);
         Loss = Arena.Allocate(DType.F64, 1, 1);
         Norm = Arena.Allocate(DType.F32, 1, 1);

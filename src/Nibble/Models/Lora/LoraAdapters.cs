@@ -39,7 +39,7 @@ public sealed class LoraAdapters
     /// <param name="factor"><c>A</c> or <c>B</c>.</param>
     public static string FactorName(string module, char factor) => $"base_model.model.{module}.lora_{factor}.weight";
 
-    /// <summary>Lays out adapters; the caller zero-fills the arena and then calls <see cref="Initialize"/> or uploads masters.</summary>
+    /// <summary>Lays out adapters; call <see cref="Clear"/> before anything else.</summary>
     /// <param name="config">Architecture.</param>
     /// <param name="options">Rank, scaling and targets.</param>
     /// <param name="activationType">Type of the compute copies.</param>
@@ -119,8 +119,22 @@ public sealed class LoraAdapters
         return new LoraAdapters(new ParameterSet(slots, master, gradient), layers, options);
     }
 
+    /// <summary>Zeroes masters, gradients and compute copies: outside its blocks a block-diagonal B stays zero for good.</summary>
+    /// <param name="backend">Owner of the memory.</param>
+    public void Clear(IBackend backend)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        backend.Zero(Parameters.Master);
+        backend.Zero(Parameters.Gradient);
+        foreach (var group in Layers.SelectMany(l => l.Groups))
+        {
+            backend.Zero(group.A);
+            backend.Zero(group.B);
+        }
+    }
+
     /// <summary>PEFT's initialisation: A uniform in ±1/sqrt(K) (Kaiming with a = √5), B zero.</summary>
-    /// <param name="backend">Owner of the memory, zero-filled.</param>
+    /// <param name="backend">Owner of the memory, cleared.</param>
     /// <param name="seed">The run's seed; slot i draws from Philox stream 2^63 + i.</param>
     public void Initialize(IBackend backend, int seed)
     {
