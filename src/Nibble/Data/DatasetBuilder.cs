@@ -6,7 +6,8 @@ using Nibble.Data.Tokenizers;
 namespace Nibble.Data;
 
 /// <summary>
-/// From the config's datasets to samples: rows in file order, datasets in config order, shuffled by seed, length policy,
+/// From the config's datasets to samples: rows in file order, datasets in config order, shuffled by seed, length
+/// policy,
 /// deduplication, validation split from the tail. Source of the order: <c>axolotl-ai-cloud/axolotl
 /// src/axolotl/utils/data/sft.py</c>.
 /// </summary>
@@ -19,7 +20,8 @@ public static class DatasetBuilder
     /// <param name="tokenizer">Tokenizer of the run; the config's special tokens are applied here.</param>
     /// <param name="progress">Told now and then, or null.</param>
     /// <param name="cancellation">Stops between two rows.</param>
-    /// <exception cref="DatasetException">A file, row or field is not as the config says, nothing is left to train on, or too
+    /// <exception cref="DatasetException">A file, row or field is not as the config says, nothing is left to train on,
+    /// or too
     /// much is lost to the length policy.</exception>
     public static TokenizedData Build(
         RunConfig config,
@@ -30,7 +32,12 @@ public static class DatasetBuilder
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(tokenizer);
         var run = new Run(
-            config, tokenizer.WithSpecialTokens(config.Data.SpecialTokens), new WarningLog(), [], progress, cancellation);
+            config,
+            tokenizer.WithSpecialTokens(config.Data.SpecialTokens),
+            new WarningLog(),
+            [],
+            progress,
+            cancellation);
         var pool = run.ReadAll(config.Data.Train, isTest: false);
         Sample[] evaluation = [];
         DataSummary? evalSummary = null;
@@ -43,7 +50,8 @@ public static class DatasetBuilder
         else if (config.Data.ValidationSize > 0)
         {
             evaluation = pool.TakeTail(ValidationCount(config.Data.ValidationSize, pool.Samples.Count));
-            evalSummary = new SamplePool(config.Sequence).Summarize(evaluation) with { SamplesMade = evaluation.Length };
+            evalSummary =
+                new SamplePool(config.Sequence).Summarize(evaluation) with { SamplesMade = evaluation.Length };
         }
 
         if (pool.Samples.Count == 0)

@@ -2,7 +2,8 @@ namespace Nibble.Data;
 
 /// <summary>One tokenised row.</summary>
 /// <param name="InputIds">Token ids, in order.</param>
-/// <param name="Labels">The id at the same position where it trains, <see cref="Masked"/> elsewhere (unshifted).</param>
+/// <param name="Labels">The id at the same position where it trains, <see cref="Masked"/> elsewhere
+/// (unshifted).</param>
 /// <param name="Origin">Where the row came from, for messages: <c>train.jsonl:12</c>.</param>
 public sealed record Sample(int[] InputIds, int[] Labels, string Origin)
 {

@@ -38,7 +38,8 @@ internal sealed class SamplePool(SequenceOptions sequence)
         Samples = [.. Permutations.Numpy(Samples.Count, seed).Select(index => Samples[index])];
 
     /// <summary>Applies <c>min_sample_len</c>, <c>sequence_len</c> and <c>excess_length_strategy</c>.</summary>
-    /// <exception cref="DatasetException">A row is too long and the strategy is to raise, or too large a share is lost.</exception>
+    /// <exception cref="DatasetException">A row is too long and the strategy is to raise, or too large a share is
+    /// lost.</exception>
     public void ApplyLengths()
     {
         var kept = new List<Sample>(Samples.Count);
@@ -122,7 +123,8 @@ internal sealed class SamplePool(SequenceOptions sequence)
                     $"{sample.Origin}: the row has {sample.InputIds.Length} tokens, sequence_len is {sequence.Length} and "
                     + "excess_length_strategy is raise. Shorten the row, raise sequence_len, or choose drop or truncate.");
             case ExcessLength.Truncate:
-                var cut = new Sample(sample.InputIds[..sequence.Length], sample.Labels[..sequence.Length], sample.Origin);
+                var cut = new Sample(sample.InputIds[..sequence.Length], sample.Labels[..sequence.Length],
+                    sample.Origin);
                 // Cut off before anything that trains, the row has nothing to teach: it is lost like a dropped one.
                 if (cut.TrainedTokens == 0)
                 {

@@ -7,7 +7,8 @@ public sealed class BatchTests
 {
     private static readonly Gen<Sample[]> SampleLists =
         Gen.Select(Gen.Int[0, 1000], Gen.Bool).Array[1, 40].Select(tokens => new Sample(
-            [.. tokens.Select(t => t.Item1)], [.. tokens.Select(t => t.Item2 ? t.Item1 : Sample.Masked)], "row")).Array[1, 12];
+            [.. tokens.Select(t => t.Item1)], [.. tokens.Select(t => t.Item2 ? t.Item1 : Sample.Masked)],
+                "row")).Array[1, 12];
 
     [Fact]
     public void Batch_AnySamples_LaysThemSideBySide() => SampleLists.Sample(samples =>

@@ -12,13 +12,17 @@ public sealed class ChatTemplateTests : IDisposable
         "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\\nYou are Qwen.<|im_end|>\\n' }}{% endif %}"
         + "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}";
 
+    private const string Qwen = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
+
     private static readonly JsonElement Golden = DataFiles.Golden("templates.json");
 
-    private static readonly Dictionary<string, string> Specials = new() { ["bos_token"] = "<s>", ["eos_token"] = "</s>" };
+    private static readonly Dictionary<string, string> Specials =
+        new() { ["bos_token"] = "<s>", ["eos_token"] = "</s>" };
 
     private readonly DataRun _run = new();
 
-    public static TheoryData<string> Templates => new(Golden.GetProperty("templates").EnumerateObject().Select(t => t.Name));
+    public static TheoryData<string> Templates =>
+        new(Golden.GetProperty("templates").EnumerateObject().Select(t => t.Name));
 
     public void Dispose() => _run.Dispose();
 
@@ -56,7 +60,8 @@ public sealed class ChatTemplateTests : IDisposable
     [Fact]
     public void Build_ChatMl_TrainsAssistantTextAndItsEndToken()
     {
-        var samples = Build("""{"messages":[{"role":"user","content":"list"},{"role":"assistant","content":"ls -a"}]}""");
+        var samples =
+            Build("""{"messages":[{"role":"user","content":"list"},{"role":"assistant","content":"ls -a"}]}""");
         Assert.Equal(
             "<|im_start|>user\nlist<|im_end|>\n<|im_start|>assistant\nls -a<|im_end|>\n",
             DataRun.Tokenizer.Decode(samples[0].InputIds, skipSpecial: false));
@@ -75,7 +80,7 @@ public sealed class ChatTemplateTests : IDisposable
             {
                 messages = new[]
                 {
-                    new { role = "system", content = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant." },
+                    new { role = "system", content = Qwen },
                     new { role = "user", content = row.GetProperty("instruction").GetString()! },
                     new { role = "assistant", content = row.GetProperty("output").GetString()! },
                 },
@@ -144,7 +149,8 @@ public sealed class ChatTemplateTests : IDisposable
     [Fact]
     public void Build_TokenizerDefault_AddsTheTemplatesOwnSystemTurnAndMasksIt()
     {
-        var samples = Build("""{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}""", template: QwenDefault);
+        var samples = Build("""{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}""",
+            template: QwenDefault);
         Assert.StartsWith("<|im_start|>system\nYou are Qwen.", DataRun.Tokenizer.Decode(samples[0].InputIds, false));
         Assert.Equal("b<|im_end|>", Trained(samples[0]));
     }
@@ -183,7 +189,8 @@ public sealed class ChatTemplateTests : IDisposable
 
             compared++;
             var messages = (List<object?>)ChatFormat.ToValue(test.GetProperty("messages"))!;
-            var variables = new Dictionary<string, object?>((Dictionary<string, object?>)ChatFormat.ToValue(test.GetProperty("extra"))!)
+            var variables = new Dictionary<string, object?>(
+                (Dictionary<string, object?>)ChatFormat.ToValue(test.GetProperty("extra"))!)
             {
                 ["tools"] = ChatFormat.ToValue(test.GetProperty("tools")),
             };
@@ -201,7 +208,8 @@ public sealed class ChatTemplateTests : IDisposable
         Assert.InRange(compared, 12, 100);
     }
 
-    private Sample[] Build(string row, Func<Nibble.Config.DatasetOptions, Nibble.Config.DatasetOptions>? change = null, string? template = null)
+    private Sample[] Build(string row, Func<Nibble.Config.DatasetOptions, Nibble.Config.DatasetOptions>? change = null,
+        string? template = null)
     {
         var set = DataRun.Dataset(_run.Write("c.jsonl", row), "chat_template");
         return DataRun.Build(DataRun.Data(change is null ? set : change(set)) with

@@ -30,7 +30,8 @@ public sealed class DatasetBuilderTests : IDisposable
         }
 
         Assert.Equal(["input_ids", "instruction", "labels", "output"], built.Report.UnusedFields);
-        Assert.Contains(built.Report.Warnings, warning => warning.Contains("input_ids or labels") && warning.Contains("(4 rows"));
+        Assert.Contains(built.Report.Warnings,
+            warning => warning.Contains("input_ids or labels") && warning.Contains("(4 rows"));
         Assert.Contains(built.Report.Warnings, warning => warning.Contains("already ends in <|im_end|>"));
         Assert.InRange(asTokens.Report.Train.TrainedShare, 0.1, 0.5);
         Assert.Empty(asTokens.Report.Warnings);
@@ -182,7 +183,8 @@ public sealed class DatasetBuilderTests : IDisposable
     {
         var path = _run.Write("a.jsonl", string.Concat(Enumerable.Repeat("{\"text\":\"a\"}\n", 6)) + "{\"text\": oops}\n");
         var message = DataRun.Refusal(DataRun.Data(DataRun.Dataset(path)));
-        Assert.StartsWith(path + ":7: invalid JSON at byte 10 of the line: 'o' is an invalid start of a value", message);
+        Assert.StartsWith(path + ":7: invalid JSON at byte 10 of the line: 'o' is an invalid start of a value",
+            message);
     }
 
     [Fact]

@@ -24,7 +24,8 @@ public sealed class HfTokenizerTests
             AssertIds(texts[i], golden.GetProperty("ids")[i], tokenizer.Encode(texts[i]));
             if (i < golden.GetProperty("plain").GetArrayLength())
             {
-                AssertIds(texts[i], golden.GetProperty("plain")[i], tokenizer.Encode(texts[i], addSpecialTokens: false));
+                AssertIds(texts[i], golden.GetProperty("plain")[i],
+                    tokenizer.Encode(texts[i], addSpecialTokens: false));
             }
         }
     }
@@ -113,9 +114,11 @@ public sealed class HfTokenizerTests
         Gen.String[Gen.OneOf(Gen.Char[' ', '~'], Gen.Char['\u0300', '\u036f'], Gen.Char['\u3040', '\u9fff'],
                 Gen.Char["\n\r\t '\u00a0\uac00\u11a8"])]
             .Array[1, 4]
-            .Select(parts => string.Concat(parts.Select((part, i) => part + (i % 2 == 0 ? "\U0001F44D" : "\U0001D400"))))
+            .Select(parts =>
+                string.Concat(parts.Select((part, i) => part + (i % 2 == 0 ? "\U0001F44D" : "\U0001D400"))))
             .Sample(text => Assert.Equal(
-                NfcNormalizer.Normalize(text), tokenizer.Decode(tokenizer.Encode(text), skipSpecial: false)), iter: 2000);
+                NfcNormalizer.Normalize(text), tokenizer.Decode(tokenizer.Encode(text), skipSpecial: false)),
+                    iter: 2000);
     }
 
     [Fact]
@@ -188,7 +191,8 @@ public sealed class HfTokenizerTests
             File.WriteAllText(Path.Combine(folder, "vocab.txt"), "x");
             Assert.Contains("vocab.txt", Assert.Throws<TokenizerException>(() => HfTokenizer.Load(folder)).Message);
             File.WriteAllText(Path.Combine(folder, "tokenizer.json"), "{\"model\": ");
-            Assert.Contains("not valid JSON", Assert.Throws<TokenizerException>(() => HfTokenizer.Load(folder)).Message);
+            Assert.Contains("not valid JSON",
+                Assert.Throws<TokenizerException>(() => HfTokenizer.Load(folder)).Message);
         }
         finally
         {
@@ -223,7 +227,8 @@ public sealed class HfTokenizerTests
         public TextbookBpe(string path)
         {
             var model = JsonDocument.Parse(File.ReadAllText(path)).RootElement.GetProperty("model");
-            _vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(e => e.Name, e => e.Value.GetInt32());
+            _vocabulary =
+                model.GetProperty("vocab").EnumerateObject().ToDictionary(e => e.Name, e => e.Value.GetInt32());
             foreach (var merge in model.GetProperty("merges").EnumerateArray())
             {
                 _ranks[(merge[0].GetString()!, merge[1].GetString()!)] = _ranks.Count;

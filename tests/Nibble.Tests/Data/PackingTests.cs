@@ -55,7 +55,8 @@ public sealed class PackingTests
             naive[bin] = (naive[bin].Room - lengths[sample], naive[bin].Samples);
         }
 
-        Assert.Equal(naive.Select(bin => bin.Samples.ToArray()), BinPacker.Pack(lengths, order, capacity).Select(bin => bin.SampleIndices));
+        Assert.Equal(naive.Select(bin => bin.Samples.ToArray()),
+            BinPacker.Pack(lengths, order, capacity).Select(bin => bin.SampleIndices));
     });
 
     [Fact]
@@ -108,7 +109,8 @@ public sealed class PackingTests
                 read = order.GetStep(i);
             }
 
-            Assert.Equal(read.MicroBatches.SelectMany(b => b.SampleIndices), fresh.MicroBatches.SelectMany(b => b.SampleIndices));
+            Assert.Equal(read.MicroBatches.SelectMany(b => b.SampleIndices),
+                fresh.MicroBatches.SelectMany(b => b.SampleIndices));
             Assert.Equal((read.EpochAfter, read.EndsEpoch), (fresh.EpochAfter, fresh.EndsEpoch));
         }, iter: 50);
 
@@ -119,8 +121,10 @@ public sealed class PackingTests
         var byEpochs = TrainingOrder.Create(Samples(rows), Batch(1, 4, epochs: 1.5), Sequence(packed: false), 42);
         Assert.Equal((521, 347), (byEpochs.TotalSteps, byEpochs.StepsPerEpoch));
         Assert.Equal(500, TrainingOrder.Create(Samples(rows), Batch(1, 4, 1, 500), Sequence(false), 42).TotalSteps);
-        Assert.Equal(Permutations.Torch(1388, 42)[..4], byEpochs.GetStep(0).MicroBatches.SelectMany(b => b.SampleIndices));
-        Assert.Equal(Permutations.Torch(1388, 43)[..4], byEpochs.GetStep(347).MicroBatches.SelectMany(b => b.SampleIndices));
+        Assert.Equal(Permutations.Torch(1388, 42)[..4],
+            byEpochs.GetStep(0).MicroBatches.SelectMany(b => b.SampleIndices));
+        Assert.Equal(Permutations.Torch(1388, 43)[..4],
+            byEpochs.GetStep(347).MicroBatches.SelectMany(b => b.SampleIndices));
     }
 
     [Fact]
@@ -158,5 +162,6 @@ public sealed class PackingTests
 
     private static SequenceOptions Sequence(bool packed) => new(64, 2, ExcessLength.Drop, packed, packed, packed, 0.05);
 
-    private static string Hash(int[] order) => Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(order.AsSpan())));
+    private static string Hash(int[] order) =>
+        Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(order.AsSpan())));
 }

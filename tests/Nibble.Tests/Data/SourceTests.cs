@@ -50,7 +50,8 @@ public sealed class SourceTests : IDisposable
         Gen.String[Gen.Char["ab,\"\n\r '"], 0, 8].Array[3].Array[1, 6].Sample(records =>
         {
             // A record of one empty line has no fields; the first field always has something.
-            var lines = records.Select(fields => string.Join(',', fields.Select((f, i) => $"\"{(i == 0 ? "x" : "") + f.Replace("\"", "\"\"")}\"")));
+            var lines = records.Select(fields =>
+                string.Join(',', fields.Select((f, i) => $"\"{(i == 0 ? "x" : "") + f.Replace("\"", "\"\"")}\"")));
             var path = _run.Write("p.csv", "a,b,c\n" + string.Join('\n', lines) + "\n");
             Assert.Equal(
                 records.Select(fields => ("x" + fields[0], fields[1], fields[2])),
@@ -92,7 +93,8 @@ public sealed class SourceTests : IDisposable
         Assert.Equal([train], DatasetFiles.Find(DataRun.Dataset(_run.Folder) with { Split = "train" }, isTest: true));
         var named = DataRun.Dataset(_run.Folder) with { DataFiles = ["test.csv", "my-train.jsonl"] };
         Assert.Equal([test, train], DatasetFiles.Find(named, isTest: false));
-        Assert.Throws<DatasetException>(() => DatasetFiles.Find(DataRun.Dataset(_run.Folder) with { Split = "validation" }, true));
+        Assert.Throws<DatasetException>(() =>
+            DatasetFiles.Find(DataRun.Dataset(_run.Folder) with { Split = "validation" }, true));
     }
 
     [Fact]

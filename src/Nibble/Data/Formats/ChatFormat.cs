@@ -6,8 +6,10 @@ using Nibble.Data.Tokenizers;
 namespace Nibble.Data.Formats;
 
 /// <summary>
-/// <c>type: chat_template</c>: the conversation is rendered and encoded whole; the text of turns whose role trains, and the
-/// end token after it, get labels. Source: <c>axolotl-ai-cloud/axolotl src/axolotl/prompt_strategies/chat_template.py</c>.
+/// <c>type: chat_template</c>: the conversation is rendered and encoded whole; the text of turns whose role trains,
+/// and the
+/// end token after it, get labels. Source: <c>axolotl-ai-cloud/axolotl
+/// src/axolotl/prompt_strategies/chat_template.py</c>.
 /// </summary>
 internal sealed class ChatFormat : IRowFormat
 {
@@ -47,7 +49,8 @@ internal sealed class ChatFormat : IRowFormat
             }
             else
             {
-                context.Warnings.Add($"eot_tokens: '{token}' is {ids.Length} tokens, not one, and cannot end a turn", string.Empty);
+                context.Warnings.Add($"eot_tokens: '{token}' is {ids.Length} tokens, not one, and cannot end a turn",
+                    string.Empty);
             }
         }
 
@@ -120,7 +123,8 @@ internal sealed class ChatFormat : IRowFormat
 
             var endToken = FindEnd(ids, end);
             lastEnd = endToken >= 0 ? endToken : lastEnd;
-            if (endToken >= 0 && (_context.Dataset.TrainOnEos == "all" || (_context.Dataset.TrainOnEos == "turn" && trains)))
+            if (endToken >= 0
+                && (_context.Dataset.TrainOnEos == "all" || (_context.Dataset.TrainOnEos == "turn" && trains)))
             {
                 labels[endToken] = ids[endToken];
             }
@@ -178,7 +182,8 @@ internal sealed class ChatFormat : IRowFormat
         }
 
         var names = _context.Dataset.MessageProperties;
-        var (roleName, contentName) = (names.GetValueOrDefault("role", "role"), names.GetValueOrDefault("content", "content"));
+        var (roleName, contentName) =
+            (names.GetValueOrDefault("role", "role"), names.GetValueOrDefault("content", "content"));
         var properties = new Dictionary<string, object?>();
         string? role = null;
         string? content = null;
@@ -218,7 +223,11 @@ internal sealed class ChatFormat : IRowFormat
                 + "Name the row's own properties in message_property_mappings (ShareGPT: role: from, content: value).");
         }
 
-        return new ChatMessage(_roles.GetValueOrDefault(role, role), content) { Trains = trains, Properties = properties };
+        return new ChatMessage(_roles.GetValueOrDefault(role, role), content)
+        {
+            Trains = trains,
+            Properties = properties,
+        };
 
         string Text(JsonProperty property) => property.Value.ValueKind == JsonValueKind.String
             ? property.Value.GetString()!
@@ -233,7 +242,8 @@ internal sealed class ChatFormat : IRowFormat
         JsonValueKind.False => false,
         JsonValueKind.Number => element.TryGetInt64(out var whole) ? (object)whole : element.GetDouble(),
         JsonValueKind.Array => element.EnumerateArray().Select(ToValue).ToList(),
-        JsonValueKind.Object => element.EnumerateObject().ToDictionary(property => property.Name, property => ToValue(property.Value)),
+        JsonValueKind.Object =>
+            element.EnumerateObject().ToDictionary(property => property.Name, property => ToValue(property.Value)),
         _ => null,
     };
 }

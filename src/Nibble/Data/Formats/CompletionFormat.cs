@@ -44,7 +44,8 @@ internal sealed class CompletionFormat : IRowFormat
         var limit = MostChunks * (long)_context.Sequence.Length;
         if (_buffer.Count > limit)
         {
-            _context.Warnings.Add($"text longer than {MostChunks} x sequence_len = {limit} tokens was cut off there", row.Origin);
+            _context.Warnings.Add($"text longer than {MostChunks} x sequence_len = {limit} tokens was cut off there",
+                row.Origin);
         }
         else if (_buffer.Count < limit && _buffer.Ids[^1] != _eos)
         {

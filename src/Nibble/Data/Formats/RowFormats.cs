@@ -64,7 +64,8 @@ public static class RowFormats
 
     /// <summary>The format of a name.</summary>
     /// <param name="type">Value of <c>type</c>, or null for pre-tokenised rows.</param>
-    /// <exception cref="DatasetException">The name is unknown; the message lists the known ones and the nearest.</exception>
+    /// <exception cref="DatasetException">The name is unknown; the message lists the known ones and the
+    /// nearest.</exception>
     public static RowFormat Find(string? type)
     {
         if (All.FirstOrDefault(format => format.Name == type) is { } found)

@@ -5,7 +5,8 @@ using Nibble.Data.Tokenizers;
 namespace Nibble.Data.Formats;
 
 /// <summary>
-/// <c>type: input_output</c>: segments of text without any template; a segment trains when its label is true. Nothing is
+/// <c>type: input_output</c>: segments of text without any template; a segment trains when its label is true. Nothing
+/// is
 /// added: the rows hold their own special tokens, BOS and EOS.
 /// Source: <c>axolotl-ai-cloud/axolotl src/axolotl/prompt_strategies/input_output.py</c>.
 /// </summary>

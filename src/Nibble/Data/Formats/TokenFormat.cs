@@ -11,7 +11,8 @@ internal sealed class TokenFormat(FormatContext context) : IRowFormat
 {
     private const string Setting = "Rows without type need input_ids and labels; set type when they hold text.";
 
-    public IReadOnlyCollection<string> Fields { get; } = ["input_ids", "labels", "attention_mask", "position_ids", "length"];
+    public IReadOnlyCollection<string> Fields { get; } =
+        ["input_ids", "labels", "attention_mask", "position_ids", "length"];
 
     public void Tokenize(Row row, List<Sample> output)
     {

@@ -1,8 +1,10 @@
 namespace Nibble.Data.Packing;
 
 /// <summary>
-/// First fit in arrival order: each sample goes into the first bin with room and fewer than 200 samples, else opens one.
-/// Source: <c>axolotl-ai-cloud/axolotl src/axolotl/utils/samplers/multipack.py</c>. Time n log n by a tree over the bins.
+/// First fit in arrival order: each sample goes into the first bin with room and fewer than 200 samples, else opens
+/// one.
+/// Source: <c>axolotl-ai-cloud/axolotl src/axolotl/utils/samplers/multipack.py</c>. Time n log n by a tree over the
+/// bins.
 /// </summary>
 internal static class BinPacker
 {
@@ -25,7 +27,8 @@ internal static class BinPacker
         return bins;
     }
 
-    private static void PackGroup(ReadOnlySpan<int> lengths, ReadOnlySpan<int> order, int capacity, List<MicroBatch> bins)
+    private static void PackGroup(
+        ReadOnlySpan<int> lengths, ReadOnlySpan<int> order, int capacity, List<MicroBatch> bins)
     {
         var leaves = 1;
         while (leaves < order.Length)

@@ -5,7 +5,8 @@ namespace Nibble.Data.Packing;
 /// <summary>Batches of an evaluation: every sample once, in order.</summary>
 public static class EvaluationBatches
 {
-    /// <summary>Rows of <c>eval_batch_size</c>, or with evaluation packing bins of that many sequence lengths.</summary>
+    /// <summary>Rows of <c>eval_batch_size</c>, or with evaluation packing bins of that many sequence
+    /// lengths.</summary>
     /// <param name="samples">Evaluation samples.</param>
     /// <param name="batch">Evaluation batch size.</param>
     /// <param name="sequence">Packing and the capacity of a bin.</param>

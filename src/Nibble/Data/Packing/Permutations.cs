@@ -5,7 +5,8 @@ namespace Nibble.Data.Packing;
 /// <summary>The random orders of the Python stack, so that a run sees its rows in the same order.</summary>
 internal static class Permutations
 {
-    /// <summary><c>torch.randperm(n)</c> on the CPU: MT19937 seeded with the low 32 bits, one draw per position.</summary>
+    /// <summary><c>torch.randperm(n)</c> on the CPU: MT19937 seeded with the low 32 bits, one draw per
+    /// position.</summary>
     /// <param name="count">Rows, below the size from which PyTorch draws 64 bits.</param>
     /// <param name="seed">Generator seed; training order uses seed + epoch.</param>
     public static int[] Torch(int count, long seed)
@@ -22,7 +23,8 @@ internal static class Permutations
         return order;
     }
 
-    /// <summary><c>numpy.random.default_rng(seed).permutation(n)</c>: SeedSequence, PCG64, Fisher-Yates from the top.</summary>
+    /// <summary><c>numpy.random.default_rng(seed).permutation(n)</c>: SeedSequence, PCG64, Fisher-Yates from the
+    /// top.</summary>
     /// <param name="count">Rows.</param>
     /// <param name="seed">Not negative.</param>
     public static int[] Numpy(int count, long seed)
@@ -93,7 +95,8 @@ internal static class Permutations
         }
     }
 
-    /// <summary>PCG64 (XSL-RR 128/64) behind numpy's SeedSequence. Source: O'Neill 2014; <c>numpy/random/bit_generator.pyx</c>.</summary>
+    /// <summary>PCG64 (XSL-RR 128/64) behind numpy's SeedSequence. Source: O'Neill 2014;
+    /// <c>numpy/random/bit_generator.pyx</c>.</summary>
     private sealed class Pcg64
     {
         private static readonly UInt128 Multiplier = new(0x2360ED051FC65DA4, 0x4385DF649FCCF645);

@@ -4,7 +4,8 @@ namespace Nibble.Data.Packing;
 
 /// <summary>
 /// Which samples each optimizer step sees. A function of the step number alone, so a resumed run needs nothing else.
-/// The order of an epoch is <c>torch.randperm(n)</c> with seed + epoch, as the Python stack's seedable sampler draws it;
+/// The order of an epoch is <c>torch.randperm(n)</c> with seed + epoch, as the Python stack's seedable sampler draws
+/// it;
 /// with sample packing that order fills bins first fit, afresh in every epoch. The last window of an epoch is a step of
 /// its own even when it is short. Not safe to share between threads.
 /// </summary>
@@ -39,7 +40,8 @@ public sealed class TrainingOrder
     /// floor(max(1, bins ÷ accumulation) × epochs), as Axolotl computes them.</summary>
     public int TotalSteps { get; }
 
-    /// <summary>Steps of the first epoch, its short last window included; with packing later epochs may differ.</summary>
+    /// <summary>Steps of the first epoch, its short last window included; with packing later epochs may
+    /// differ.</summary>
     public int StepsPerEpoch { get; }
 
     /// <summary>Makes the order.</summary>
@@ -62,7 +64,8 @@ public sealed class TrainingOrder
         return new TrainingOrder([.. samples.Select(sample => sample.InputIds.Length)], batch, sequence, seed);
     }
 
-    /// <summary>The samples of one step. Steps in order are cheap; a jump to another epoch draws that epoch anew.</summary>
+    /// <summary>The samples of one step. Steps in order are cheap; a jump to another epoch draws that epoch
+    /// anew.</summary>
     /// <param name="index">Step number from 0; may reach beyond <see cref="TotalSteps"/>.</param>
     public OptimizerStep GetStep(int index)
     {

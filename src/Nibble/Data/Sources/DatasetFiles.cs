@@ -45,7 +45,8 @@ internal static class DatasetFiles
         }
 
         // "path: json" with data_files is the data-set library's own way to name local files.
-        var folder = !Directory.Exists(dataset.Path) && FileFormats.Contains(dataset.Path) && dataset.DataFiles.Count > 0
+        var folder = !Directory.Exists(dataset.Path) && FileFormats.Contains(dataset.Path)
+            && dataset.DataFiles.Count > 0
             ? string.Empty
             : dataset.Path;
         if (folder.Length > 0 && !Directory.Exists(folder))
@@ -60,7 +61,8 @@ internal static class DatasetFiles
         }
 
         var files = Directory.EnumerateFiles(folder)
-            .Where(file => Path.GetExtension(file).ToUpperInvariant() is ".JSONL" or ".JSON" or ".NDJSON" or ".CSV" or ".TXT"
+            .Where(file =>
+                Path.GetExtension(file).ToUpperInvariant() is ".JSONL" or ".JSON" or ".NDJSON" or ".CSV" or ".TXT"
                 or ".PARQUET")
             .Order(StringComparer.Ordinal).ToList();
         if (files.Count == 0)

@@ -3,7 +3,8 @@ using System.Text.Json;
 
 namespace Nibble.Data.Sources;
 
-/// <summary>Rows of a JSON file: one object a line, or one array of objects, told apart by the first character.</summary>
+/// <summary>Rows of a JSON file: one object a line, or one array of objects, told apart by the first
+/// character.</summary>
 internal static class JsonRows
 {
     /// <summary>The rows, in memory bounded by the longest one.</summary>

@@ -3,7 +3,8 @@ using Nibble.Config;
 
 namespace Nibble.Data.Sources;
 
-/// <summary>One row of a data set: an object with named fields. Valid until the next row of its source is read.</summary>
+/// <summary>One row of a data set: an object with named fields. Valid until the next row of its source is
+/// read.</summary>
 /// <param name="value">JSON object.</param>
 /// <param name="file">File it came from.</param>
 /// <param name="line">Line it starts on, from 1.</param>
@@ -86,7 +87,8 @@ internal sealed class Row(JsonElement value, string file, long line)
         catch (InvalidOperationException error)
         {
             throw new DatasetException(
-                $"{Origin}: field '{field}' holds an escape that is half a surrogate pair, which is no character.", error);
+                $"{Origin}: field '{field}' holds an escape that is half a surrogate pair, which is no character.",
+                    error);
         }
     }
 }

@@ -4,7 +4,8 @@ using System.Text.Json;
 
 namespace Nibble.Data.Sources;
 
-/// <summary>Rows of CSV files (RFC 4180, names in the first record) and of plain text (one row a line, field <c>text</c>).</summary>
+/// <summary>Rows of CSV files (RFC 4180, names in the first record) and of plain text (one row a line, field
+/// <c>text</c>).</summary>
 internal static class TableRows
 {
     private static readonly List<string> TextNames = ["text"];

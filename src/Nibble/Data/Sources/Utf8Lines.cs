@@ -9,7 +9,8 @@ namespace Nibble.Data.Sources;
 /// <param name="Number">Line number from 1.</param>
 internal readonly record struct Utf8Line(ReadOnlyMemory<byte> Bytes, long Number);
 
-/// <summary>Reads a file line by line in memory bounded by its longest line, and refuses bytes that are not UTF-8.</summary>
+/// <summary>Reads a file line by line in memory bounded by its longest line, and refuses bytes that are not
+/// UTF-8.</summary>
 internal static class Utf8Lines
 {
     /// <summary>The lines of a file; a byte-order mark is skipped.</summary>

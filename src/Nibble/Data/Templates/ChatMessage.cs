@@ -8,7 +8,8 @@ public sealed record ChatMessage(string Role, string Content)
     /// <summary>Whether the turn trains, when the row says so; null leaves it to the role.</summary>
     public bool? Trains { get; init; }
 
-    /// <summary>Other properties, for templates that read them (<c>tool_calls</c>, <c>reasoning_content</c>): null, bool,
+    /// <summary>Other properties, for templates that read them (<c>tool_calls</c>, <c>reasoning_content</c>): null,
+    /// bool,
     /// long, double, string, list or mapping.</summary>
     public IReadOnlyDictionary<string, object?> Properties { get; init; } = new Dictionary<string, object?>();
 }

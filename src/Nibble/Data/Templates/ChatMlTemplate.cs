@@ -2,7 +2,8 @@ using System.Text;
 
 namespace Nibble.Data.Templates;
 
-/// <summary>ChatML: <c>&lt;|im_start|&gt;role\ncontent&lt;|im_end|&gt;\n</c> for every turn, nothing trimmed, nothing added.</summary>
+/// <summary>ChatML: <c>&lt;|im_start|&gt;role\ncontent&lt;|im_end|&gt;\n</c> for every turn, nothing trimmed, nothing
+/// added.</summary>
 internal sealed class ChatMlTemplate : ChatTemplate
 {
     /// <inheritdoc/>

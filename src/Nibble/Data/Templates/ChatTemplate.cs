@@ -3,10 +3,12 @@ using Nibble.Data.Tokenizers;
 
 namespace Nibble.Data.Templates;
 
-/// <summary>Turns a conversation into the text a model was trained on. Training and generation use the same one.</summary>
+/// <summary>Turns a conversation into the text a model was trained on. Training and generation use the same
+/// one.</summary>
 public abstract class ChatTemplate
 {
-    /// <summary>Stands for a turn's text when its place is looked for; private use, so no real text begins with it.</summary>
+    /// <summary>Stands for a turn's text when its place is looked for; private use, so no real text begins with
+    /// it.</summary>
     private const string Placeholder = "\uE000\uF8FF\uE001";
 
     /// <summary>Name for messages and reports.</summary>
@@ -16,7 +18,8 @@ public abstract class ChatTemplate
     /// <param name="data">Run-wide template, Jinja text, default system message.</param>
     /// <param name="dataset">Entry whose own template wins, or null.</param>
     /// <param name="tokenizer">Tokenizer with its own template and special tokens.</param>
-    /// <exception cref="ChatTemplateException">The name is unknown, the tokenizer has no template, or its template cannot be
+    /// <exception cref="ChatTemplateException">The name is unknown, the tokenizer has no template, or its template
+    /// cannot be
     /// read.</exception>
     public static ChatTemplate Create(DataOptions data, DatasetOptions? dataset, HfTokenizer tokenizer)
     {
@@ -55,7 +58,8 @@ public abstract class ChatTemplate
     public abstract string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt);
 
     /// <summary>
-    /// The tokens of a conversation that hold the text of one turn, end exclusive; empty when the template shows none of it.
+    /// The tokens of a conversation that hold the text of one turn, end exclusive; empty when the template shows none
+    /// of it.
     /// Found by rendering once more with other text in that turn and comparing ids from both ends, as Axolotl does.
     /// </summary>
     /// <param name="messages">Turns.</param>

@@ -151,7 +151,8 @@ internal sealed class JinjaTemplate : ChatTemplate
         }
         catch (Exception error) when (error is ArgumentException or InvalidCastException or OverflowException)
         {
-            throw new ChatTemplateException($"{Name}: the template asks for something impossible: {error.Message}", error);
+            throw new ChatTemplateException($"{Name}: the template asks for something impossible: {error.Message}",
+                error);
         }
     }
 }

@@ -15,7 +15,8 @@ internal sealed record AddedToken(
     int Id, string Content, bool SingleWord, bool StripLeft, bool StripRight, bool Normalized, bool Special);
 
 /// <summary>
-/// Finds added tokens, leftmost-longest. Source: <c>huggingface/tokenizers tokenizers/src/tokenizer/added_vocabulary.rs</c>.
+/// Finds added tokens, leftmost-longest. Source: <c>huggingface/tokenizers
+/// tokenizers/src/tokenizer/added_vocabulary.rs</c>.
 /// </summary>
 internal sealed class AddedTokens
 {
@@ -32,7 +33,8 @@ internal sealed class AddedTokens
     }
 
     /// <summary>The next match at or after <paramref name="from"/>.</summary>
-    /// <param name="text">The whole section; neighbours of a match are looked at across <paramref name="from"/>.</param>
+    /// <param name="text">The whole section; neighbours of a match are looked at across
+    /// <paramref name="from"/>.</param>
     /// <param name="from">Where to begin; moved behind the match.</param>
     /// <param name="lastEnd">End of the previous match, beyond which white space is not swallowed.</param>
     /// <param name="start">Start of the match with swallowed white space.</param>

@@ -3,12 +3,14 @@ using System.Text;
 namespace Nibble.Data.Tokenizers;
 
 /// <summary>
-/// Byte-pair merging over ids: start from the bytes of a pre-token, merge the adjacent pair of the lowest rank, leftmost
+/// Byte-pair merging over ids: start from the bytes of a pre-token, merge the adjacent pair of the lowest rank,
+/// leftmost
 /// first, until no pair has a rank. Source: Sennrich et al. 2016, section 3.2; ranks as in <c>tokenizer.json</c>.
 /// </summary>
 internal sealed class BytePairModel
 {
-    /// <summary>Pieces up to this many bytes are merged by scanning; longer ones by a heap, so time stays n log n.</summary>
+    /// <summary>Pieces up to this many bytes are merged by scanning; longer ones by a heap, so time stays n log
+    /// n.</summary>
     private const int ScanLimit = 128;
 
     private readonly int[] _byteIds;

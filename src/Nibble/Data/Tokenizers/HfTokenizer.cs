@@ -21,13 +21,15 @@ public sealed class HfTokenizer
     private readonly Dictionary<string, string> _specialTokens;
     private PieceCache? _cache;
 
-    private HfTokenizer(TokenizerFile file, string path, Dictionary<string, string> specialTokens, string? template, string hash)
+    private HfTokenizer(
+        TokenizerFile file, string path, Dictionary<string, string> specialTokens, string? template, string hash)
     {
         _file = file;
         _specialTokens = specialTokens;
         ChatTemplateText = template;
         ContentHash = hash;
-        var highest = Math.Max(file.Vocabulary.Values.DefaultIfEmpty(-1).Max(), file.Added.Select(t => t.Id).DefaultIfEmpty(-1).Max());
+        var highest = Math.Max(file.Vocabulary.Values.DefaultIfEmpty(-1).Max(),
+            file.Added.Select(t => t.Id).DefaultIfEmpty(-1).Max());
         VocabularySize = highest + 1;
         _tokens = new string?[VocabularySize];
         _bytes = new byte[]?[VocabularySize];
@@ -96,15 +98,19 @@ public sealed class HfTokenizer
     /// <summary>Lower-case hexadecimal SHA-256 over the tokenizer's files and overridden special tokens.</summary>
     public string ContentHash { get; }
 
-    /// <summary>The folder's Jinja chat template, or null. The side file wins over <c>tokenizer_config.json</c>.</summary>
+    /// <summary>The folder's Jinja chat template, or null. The side file wins over
+    /// <c>tokenizer_config.json</c>.</summary>
     public string? ChatTemplateText { get; }
 
-    /// <summary>Text of the special tokens by role: <c>bos_token</c>, <c>eos_token</c>, <c>pad_token</c>, <c>unk_token</c>.</summary>
+    /// <summary>Text of the special tokens by role: <c>bos_token</c>, <c>eos_token</c>, <c>pad_token</c>,
+    /// <c>unk_token</c>.</summary>
     public IReadOnlyDictionary<string, string> SpecialTokens => _specialTokens;
 
-    /// <summary>Reads <c>tokenizer.json</c> and, where present, <c>tokenizer_config.json</c> and <c>chat_template.jinja</c>.</summary>
+    /// <summary>Reads <c>tokenizer.json</c> and, where present, <c>tokenizer_config.json</c> and
+    /// <c>chat_template.jinja</c>.</summary>
     /// <param name="folder">Model or tokenizer folder.</param>
-    /// <exception cref="TokenizerException">A file is missing or malformed, or a component is not supported.</exception>
+    /// <exception cref="TokenizerException">A file is missing or malformed, or a component is not
+    /// supported.</exception>
     public static HfTokenizer Load(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
@@ -112,7 +118,8 @@ public sealed class HfTokenizer
         if (!File.Exists(path))
         {
             var found = Directory.Exists(folder)
-                ? "the folder has " + string.Join(", ", Directory.EnumerateFiles(folder).Select(Path.GetFileName).Order().Take(12))
+                ? "the folder has " + string.Join(", ",
+                    Directory.EnumerateFiles(folder).Select(Path.GetFileName).Order().Take(12))
                 : "the folder does not exist";
             throw new TokenizerException(
                 $"{path}: not found ({found}). A tokenizer needs tokenizer.json; set tokenizer_config to a folder that has it.");
@@ -130,7 +137,8 @@ public sealed class HfTokenizer
         var settings = TokenizerSettings.Load(folder, Seen);
         var file = TokenizerFile.Parse(path, json);
         return new HfTokenizer(
-            file, path, settings.SpecialTokens, settings.ChatTemplate, Convert.ToHexStringLower(hash.GetHashAndReset()));
+            file, path, settings.SpecialTokens, settings.ChatTemplate,
+                Convert.ToHexStringLower(hash.GetHashAndReset()));
     }
 
     /// <summary>The same tokenizer with other special tokens, which must be in the vocabulary already.</summary>

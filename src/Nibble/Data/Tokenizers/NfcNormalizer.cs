@@ -52,7 +52,8 @@ internal static class NfcNormalizer
                     return false;
                 }
             }
-            else if (Rune.DecodeFromUtf16(text[at..], out var rune, out var used) == System.Buffers.OperationStatus.Done)
+            else if (Rune.DecodeFromUtf16(text[at..], out var rune, out var used)
+                == System.Buffers.OperationStatus.Done)
             {
                 if (data.UnstableAstral.Contains(rune.Value))
                 {

@@ -4,7 +4,8 @@ using System.Runtime.InteropServices;
 namespace Nibble.Data.Tokenizers;
 
 /// <summary>
-/// The ids of pre-tokens seen before. Text repeats its words, so most merges are look-ups. Bounded: when either arena is
+/// The ids of pre-tokens seen before. Text repeats its words, so most merges are look-ups. Bounded: when either arena
+/// is
 /// full it starts over. Used by one thread at a time.
 /// </summary>
 internal sealed class PieceCache

@@ -16,7 +16,8 @@ internal enum SplitPattern
 }
 
 /// <summary>
-/// Cuts text into pre-tokens by code point. Written out by hand because a .NET expression tests UTF-16 units, so letters
+/// Cuts text into pre-tokens by code point. Written out by hand because a .NET expression tests UTF-16 units, so
+/// letters
 /// and digits outside the basic plane would be taken for punctuation.
 /// </summary>
 internal static class PieceSplitter
@@ -123,7 +124,8 @@ internal static class PieceSplitter
         return kind < Space ? Run(text, next, kind) : EndSpaces(text, start, breakAfterNewLines: false);
     }
 
-    /// <summary>White space: up to the last line break of the run, or all but the last character before a word.</summary>
+    /// <summary>White space: up to the last line break of the run, or all but the last character before a
+    /// word.</summary>
     private static int EndSpaces(ReadOnlySpan<char> text, int start, bool breakAfterNewLines)
     {
         var end = start;

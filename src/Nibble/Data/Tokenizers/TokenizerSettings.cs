@@ -3,7 +3,8 @@ using System.Text.Json;
 namespace Nibble.Data.Tokenizers;
 
 /// <summary>
-/// The parts of <c>tokenizer_config.json</c> and <c>chat_template.jinja</c> that matter for training: special tokens and
+/// The parts of <c>tokenizer_config.json</c> and <c>chat_template.jinja</c> that matter for training: special tokens
+/// and
 /// the chat template. Both files may be absent.
 /// </summary>
 internal sealed class TokenizerSettings

@@ -6,7 +6,8 @@ namespace Nibble.Data.Templates.Jinja;
 /// <param name="scope">Names in reach.</param>
 internal delegate object? JinjaExpression(JinjaScope scope);
 
-/// <summary>Reads expressions. Precedence, loosest first: conditional, or, and, not, comparison, + -, ~, * / // %, **, sign,
+/// <summary>Reads expressions. Precedence, loosest first: conditional, or, and, not, comparison, + -, ~, * / // %, **,
+/// sign,
 /// then attribute, index, call, filter and test. Source: the Jinja documentation, "Expressions".</summary>
 internal class JinjaExpressionParser(List<JinjaToken> tokens)
 {
@@ -122,7 +123,8 @@ internal class JinjaExpressionParser(List<JinjaToken> tokens)
         var steps = new List<(string Operation, JinjaExpression Right)>();
         while (true)
         {
-            if (Current.Kind == JinjaKind.Operator && Current.Text is "==" or "!=" or "<" or ">" or "<=" or ">=" || IsName("in"))
+            if (Current.Kind == JinjaKind.Operator
+                && Current.Text is "==" or "!=" or "<" or ">" or "<=" or ">=" || IsName("in"))
             {
                 steps.Add((Take().Text, ReadSum()));
             }
@@ -224,7 +226,8 @@ internal class JinjaExpressionParser(List<JinjaToken> tokens)
                 return _ => text;
             case JinjaKind.Integer:
                 At++;
-                var whole = long.Parse(token.Text.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
+                var whole =
+                    long.Parse(token.Text.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
                 return _ => whole;
             case JinjaKind.Float:
                 At++;
@@ -336,7 +339,8 @@ internal class JinjaExpressionParser(List<JinjaToken> tokens)
         var second = Part();
         var third = TakeOperator(":") ? Part() : null;
         Expect("]");
-        return scope => JinjaOperators.Slice(target(scope), first?.Invoke(scope), second?.Invoke(scope), third?.Invoke(scope));
+        return scope =>
+            JinjaOperators.Slice(target(scope), first?.Invoke(scope), second?.Invoke(scope), third?.Invoke(scope));
     }
 
     private Func<JinjaScope, JinjaCallable, object?> ReadArguments()

@@ -24,7 +24,8 @@ internal static class JinjaFilters
         ["last"] = (a, _) => JinjaOperators.Index(a[0] is string ? a[0] : JinjaValue.Items(a[0]), -1L),
         ["reverse"] = (a, _) => JinjaOperators.Slice(a[0], null, null, -1L),
         ["abs"] = (a, _) => a[0] is long whole ? Math.Abs(whole) : Math.Abs(JinjaValue.Number(a[0]) ?? 0),
-        ["items"] = (a, _) => a[0] is Dictionary<string, object?> map ? JinjaMethods.Find(map, "items")!([], NoNames) : new List<object?>(),
+        ["items"] = (a, _) => a[0] is Dictionary<string, object?> map ? JinjaMethods.Find(map, "items")!([], NoNames)
+            : new List<object?>(),
         ["int"] = (a, _) => ToInteger(a[0]) ?? (a.Count > 1 ? a[1] : 0L),
         ["float"] = (a, _) => JinjaValue.Number(a[0])
             ?? (double.TryParse(Text(a[0]), CultureInfo.InvariantCulture, out var number) ? number : 0.0),
@@ -32,7 +33,8 @@ internal static class JinjaFilters
         ["d"] = Default,
         ["join"] = (a, named) => string.Join(
             a.Count > 1 ? Text(a[1]) : string.Empty,
-            JinjaValue.Items(a[0]).Select(item => Text(named.TryGetValue("attribute", out var name) ? Path(item, name) : item))),
+            JinjaValue.Items(a[0]).Select(item =>
+                Text(named.TryGetValue("attribute", out var name) ? Path(item, name) : item))),
         ["map"] = Map,
         ["select"] = (a, _) => Filter(a, 1, item => item, keep: true),
         ["reject"] = (a, _) => Filter(a, 1, item => item, keep: false),
@@ -69,7 +71,8 @@ internal static class JinjaFilters
     {
         var falseToo = a.Count > 2 ? a[2] : named.GetValueOrDefault("boolean");
         var isMissing = a[0] is JinjaUndefined || (JinjaValue.IsTrue(falseToo) && !JinjaValue.IsTrue(a[0]));
-        return !isMissing ? a[0] : a.Count > 1 ? a[1] : named.TryGetValue("default_value", out var value) ? value : string.Empty;
+        return !isMissing ? a[0] : a.Count > 1 ? a[1] : named.TryGetValue("default_value", out var value) ? value
+            : string.Empty;
     }
 
     private static List<object?> Map(IReadOnlyList<object?> a, IReadOnlyDictionary<string, object?> named)
@@ -77,12 +80,14 @@ internal static class JinjaFilters
         if (named.TryGetValue("attribute", out var path))
         {
             var hasDefault = named.TryGetValue("default", out var missing);
-            return [.. JinjaValue.Items(a[0]).Select(item => Path(item, path) is var found && found is JinjaUndefined && hasDefault
+            return [.. JinjaValue.Items(a[0]).Select(item => Path(item, path) is var found && found is JinjaUndefined
+                && hasDefault
                 ? missing
                 : found)];
         }
 
-        var filter = Find(Text(a[1])) ?? throw new ChatTemplateException($"chat template: the filter '{Text(a[1])}' is not supported.");
+        var filter = Find(Text(a[1]))
+            ?? throw new ChatTemplateException($"chat template: the filter '{Text(a[1])}' is not supported.");
         return [.. JinjaValue.Items(a[0]).Select(item => filter([item, .. a.Skip(2)], named))];
     }
 
@@ -104,7 +109,8 @@ internal static class JinjaFilters
         object? Key(object? item)
         {
             var value = named.TryGetValue("attribute", out var path) ? Path(item, path) : item;
-            return value is string text && !JinjaValue.IsTrue(named.GetValueOrDefault("case_sensitive")) ? text.ToLowerInvariant() : value;
+            return value is string text && !JinjaValue.IsTrue(named.GetValueOrDefault("case_sensitive"))
+                ? text.ToLowerInvariant() : value;
         }
 
         var order = Comparer<object?>.Create(JinjaValue.Compare);
@@ -149,7 +155,8 @@ internal static class JinjaFilters
         var width = a.Count > 1 ? a[1] : named.GetValueOrDefault("width") ?? 4L;
         var margin = width is string text ? text : new string(' ', (int)JinjaValue.Integer(width));
         var first = JinjaValue.IsTrue(a.Count > 2 ? a[2] : named.GetValueOrDefault("first"));
-        var lines = Text(a[0]).Split('\n').Select((line, i) => (i == 0 ? !first : line.Length == 0) ? line : margin + line);
+        var lines =
+            Text(a[0]).Split('\n').Select((line, i) => (i == 0 ? !first : line.Length == 0) ? line : margin + line);
         return string.Join('\n', lines);
     }
 
@@ -158,7 +165,8 @@ internal static class JinjaFilters
         long or bool => JinjaValue.Integer(value),
         double number => (long)Math.Truncate(number),
         string text when long.TryParse(text.Trim(), CultureInfo.InvariantCulture, out var whole) => whole,
-        string text when double.TryParse(text.Trim(), CultureInfo.InvariantCulture, out var number) => (long)Math.Truncate(number),
+        string text when double.TryParse(text.Trim(), CultureInfo.InvariantCulture, out var number) =>
+            (long)Math.Truncate(number),
         _ => null,
     };
 }

@@ -101,7 +101,8 @@ internal sealed class JinjaLexer
             }
             else if (tag >= 0 && _source[tag + 1] != '{' && mark != '+')
             {
-                kept = StripIndent(kept, startsLine: tag - text.Length == 0 || (afterBlock && text.StartsWith('\n')), text);
+                kept = StripIndent(kept, startsLine: tag - text.Length == 0 || (afterBlock && text.StartsWith('\n')),
+                    text);
             }
 
             if (kept.Length > 0)

@@ -37,8 +37,8 @@ internal static class JinjaMethods
         "rstrip" => (a, _) => Chars(a) is { } chars ? text.TrimEnd(chars) : text.TrimEnd(),
         "startswith" => (a, _) => Options(a).Exists(part => text.StartsWith(part, StringComparison.Ordinal)),
         "endswith" => (a, _) => Options(a).Exists(part => text.EndsWith(part, StringComparison.Ordinal)),
-        "split" => (a, named) => Split(text, a.Count > 0 ? a[0] : named.GetValueOrDefault("sep"), a.Count > 1 ? a[1] : null, false),
-        "rsplit" => (a, named) => Split(text, a.Count > 0 ? a[0] : named.GetValueOrDefault("sep"), a.Count > 1 ? a[1] : null, true),
+        "split" => (a, named) => Split(text, a, named, fromEnd: false),
+        "rsplit" => (a, named) => Split(text, a, named, fromEnd: true),
         "splitlines" => (_, _) => text.Split('\n').Select(line => (object?)line).ToList(),
         "replace" => (a, _) => text.Replace(Text(a, 0), Text(a, 1), StringComparison.Ordinal),
         "upper" => (_, _) => text.ToUpperInvariant(),
@@ -46,7 +46,7 @@ internal static class JinjaMethods
         "title" => (_, _) => Title(text),
         "capitalize" => (_, _) => Capitalize(text),
         "find" => (a, _) => (long)text.IndexOf(Text(a, 0), StringComparison.Ordinal),
-        "count" => (a, _) => (long)((text.Length - text.Replace(Text(a, 0), "", StringComparison.Ordinal).Length) / Text(a, 0).Length),
+        "count" => (a, _) => Count(text, Text(a, 0)),
         "join" => (a, _) => string.Join(text, JinjaValue.Items(a[0]).Select(JinjaValue.Print)),
         "isdigit" => (_, _) => text.Length > 0 && text.All(char.IsDigit),
         _ => null,
@@ -73,8 +73,15 @@ internal static class JinjaMethods
         _ => null,
     };
 
-    private static List<object?> Split(string text, object? separator, object? most, bool fromEnd)
+    private static long Count(string text, string part) => part.Length == 0
+        ? text.Length + 1
+        : (text.Length - text.Replace(part, "", StringComparison.Ordinal).Length) / part.Length;
+
+    private static List<object?> Split(
+        string text, IReadOnlyList<object?> arguments, IReadOnlyDictionary<string, object?> named, bool fromEnd)
     {
+        var separator = arguments.Count > 0 ? arguments[0] : named.GetValueOrDefault("sep");
+        var most = arguments.Count > 1 ? arguments[1] : named.GetValueOrDefault("maxsplit");
         if (separator is not string between)
         {
             return [.. text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)];
@@ -92,13 +99,15 @@ internal static class JinjaMethods
         return parts;
     }
 
-    private static char[]? Chars(IReadOnlyList<object?> arguments) => arguments.Count > 0 ? Text(arguments, 0).ToCharArray() : null;
+    private static char[]? Chars(IReadOnlyList<object?> arguments) => arguments.Count > 0
+        ? Text(arguments, 0).ToCharArray() : null;
 
     private static List<string> Options(IReadOnlyList<object?> arguments) => arguments[0] is List<object?> several
         ? [.. several.Select(JinjaValue.Print)]
         : [Text(arguments, 0)];
 
-    private static string Text(IReadOnlyList<object?> arguments, int index) => index < arguments.Count && arguments[index] is string text
+    private static string Text(IReadOnlyList<object?> arguments, int index) => index < arguments.Count
+        && arguments[index] is string text
         ? text
         : throw new ChatTemplateException(
             $"chat template: a method needs a string as argument {index + 1}, "

@@ -53,7 +53,8 @@ internal static class JinjaOperators
         switch (target)
         {
             case Dictionary<string, object?> map when index is string key:
-                return map.TryGetValue(key, out var value) ? value : (object?)JinjaMethods.Find(map, key) ?? new JinjaUndefined(key);
+                return map.TryGetValue(key, out var value) ? value : (object?)JinjaMethods.Find(map, key)
+                    ?? new JinjaUndefined(key);
             case List<object?> list when index is long at:
                 at = at < 0 ? at + list.Count : at;
                 return at >= 0 && at < list.Count ? list[(int)at] : new JinjaUndefined($"item {index}");

@@ -30,7 +30,8 @@ internal sealed class JinjaParser : JinjaExpressionParser
 
     /// <summary>A whole template.</summary>
     /// <param name="source">Template text.</param>
-    /// <exception cref="ChatTemplateException">It is not valid, or uses a tag, filter or test that is not supported.</exception>
+    /// <exception cref="ChatTemplateException">It is not valid, or uses a tag, filter or test that is not
+    /// supported.</exception>
     public static JinjaStatement Parse(string source)
     {
         var parser = new JinjaParser(JinjaLexer.Cut(source));

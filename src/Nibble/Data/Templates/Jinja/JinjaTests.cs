@@ -32,8 +32,10 @@ internal static class JinjaTests
         ["odd"] = (value, _) => JinjaValue.Integer(value) % 2 != 0,
         ["even"] = (value, _) => JinjaValue.Integer(value) % 2 == 0,
         ["divisibleby"] = (value, a) => JinjaValue.Integer(value) % JinjaValue.Integer(a[0]) == 0,
-        ["lower"] = (value, _) => value is string text && text.Equals(text.ToLowerInvariant(), StringComparison.Ordinal),
-        ["upper"] = (value, _) => value is string text && text.Equals(text.ToUpperInvariant(), StringComparison.Ordinal),
+        ["lower"] = (value, _) => value is string text
+            && text.Equals(text.ToLowerInvariant(), StringComparison.Ordinal),
+        ["upper"] = (value, _) => value is string text
+            && text.Equals(text.ToUpperInvariant(), StringComparison.Ordinal),
     };
 
     /// <summary>The test of a name, or null.</summary>

@@ -32,7 +32,8 @@ internal static class JinjaValue
         {
             (JinjaUndefined, JinjaUndefined) => true,
             (string x, string y) => x == y,
-            (List<object?> x, List<object?> y) => x.Count == y.Count && !x.Where((item, i) => !AreEqual(item, y[i])).Any(),
+            (List<object?> x, List<object?> y) => x.Count == y.Count
+                && !x.Where((item, i) => !AreEqual(item, y[i])).Any(),
             (Dictionary<string, object?> x, Dictionary<string, object?> y) => x.Count == y.Count
                 && x.All(pair => y.TryGetValue(pair.Key, out var other) && AreEqual(pair.Value, other)),
             _ => ReferenceEquals(left, right),
