@@ -41,7 +41,7 @@ public sealed partial class CudaBackend
         var (group, window) = (shape.Heads / shape.KvHeads, Window(shape));
         if (shape.LongestQuery > FewQueries && TensorCoreAttention(q, k, v, o, shape) is { } kernels)
         {
-            var tile = QueryTile(kernels, q.Rows, shape);
+            var tile = QueryTile(kernels, q.Rows, samples, shape);
             var kernel = tile == AttentionKernels.LongTile ? kernels.ForwardLong : kernels.ForwardShort;
             _context.Launch(
                 kernel, q.DType, AttentionGrid(kernel, shape.Heads, samples, Tiles(shape.LongestQuery, tile)),
@@ -92,7 +92,7 @@ public sealed partial class CudaBackend
         }
 
         var scaleLog2 = shape.Scale * Log2E;
-        var tile = QueryTile(kernels, q.Rows, shape);
+        var tile = QueryTile(kernels, q.Rows, samples, shape);
         var query = tile == AttentionKernels.LongTile ? kernels.QueryLong : kernels.QueryShort;
         // First: it also computes delta, which the key kernel reads.
         _context.Launch(
@@ -125,17 +125,19 @@ public sealed partial class CudaBackend
     /// Into how many parts a group's query heads are split, so that the card is filled: a function of shapes and card
     /// alone, because the order of summation, and with it the last bits, depends on it.
     /// </summary>
-    /// <param name="blocks">Blocks without splitting.</param>
+    /// <param name="blocks">Blocks without splitting, above 0.</param>
     /// <param name="group">Query heads of a key/value head.</param>
-    /// <param name="partBytes">Bytes of one part.</param>
+    /// <param name="partBytes">Bytes of one part, above 0.</param>
     /// <param name="availableBytes">Bytes there are for all parts.</param>
     /// <param name="multiprocessors">Of the card.</param>
     internal static int AttentionSplits(
         long blocks, int group, long partBytes, long availableBytes, int multiprocessors)
     {
-        var wanted = Math.Min(((long)KeyBlocksPerMultiprocessor * multiprocessors + blocks - 1) / blocks, group);
-        var fitting = Math.Min(wanted, availableBytes / partBytes);
-        return (int)Math.Max(fitting, 1);
+        var wanted = Math.Min((((long)KeyBlocksPerMultiprocessor * multiprocessors) + blocks - 1) / blocks, group);
+        var fitting = (int)Math.Max(Math.Min(wanted, availableBytes / partBytes), 1);
+        // The block with the most heads decides; fewer parts that leave it as many are written and read for less.
+        var heads = (group + fitting - 1) / fitting;
+        return (group + heads - 1) / heads;
     }
 
     private void GenericAttentionBackward(
@@ -175,9 +177,9 @@ public sealed partial class CudaBackend
     // A window that reaches over every key is none; the kernels add it to indices.
     private static int Window(in AttentionShape shape) => shape.Window >= shape.LongestKey ? 0 : shape.Window;
 
-    // Long tiles need half the shared-memory traffic, once there are enough for two on every multiprocessor.
-    private int QueryTile(AttentionKernels kernels, int rows, in AttentionShape shape) =>
-        kernels.HasLongTile && shape.LongestQuery > AttentionKernels.LongTile
+    // Long tiles need half the shared-memory traffic, once samples fill them and there are two for every multiprocessor.
+    private int QueryTile(AttentionKernels kernels, int rows, int samples, in AttentionShape shape) =>
+        kernels.HasLongTile && rows > (long)samples * AttentionKernels.LongTile
             && shape.Heads * (long)(rows / AttentionKernels.LongTile) >= 2 * _context.Info.Multiprocessors
             ? AttentionKernels.LongTile
             : AttentionKernels.ShortTile;
