@@ -45,7 +45,9 @@ __device__ __forceinline__ LaneOffset lane_offset(int lane)
 template <int width>
 __device__ __forceinline__ unsigned block_address(unsigned tile, LaneOffset offset, int row, int column)
 {
-    return tile + offset.row + (unsigned)row * width * 2 + (((unsigned)column * 2) ^ offset.flip);
+    // Flips stay below 128 bytes: four addresses serve all columns, the rest becomes a constant of the instruction.
+    unsigned at = (unsigned)column * 2;
+    return tile + offset.row + ((at & 127u) ^ offset.flip) + ((unsigned)row * width * 2 + (at & ~127u));
 }
 
 // Starts copying rows first .. first + rows - 1 of a matrix with `stride` elements from row to row; rows at or past

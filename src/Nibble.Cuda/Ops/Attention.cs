@@ -177,7 +177,7 @@ public sealed partial class CudaBackend
     // A window that reaches over every key is none; the kernels add it to indices.
     private static int Window(in AttentionShape shape) => shape.Window >= shape.LongestKey ? 0 : shape.Window;
 
-    // Long tiles need half the shared-memory traffic, once samples fill them and there are two for every multiprocessor.
+    // Long tiles need half the shared-memory traffic, once samples fill them and every multiprocessor has two.
     private int QueryTile(AttentionKernels kernels, int rows, int samples, in AttentionShape shape) =>
         kernels.HasLongTile && rows > (long)samples * AttentionKernels.LongTile
             && shape.Heads * (long)(rows / AttentionKernels.LongTile) >= 2 * _context.Info.Multiprocessors
