@@ -1,0 +1,207 @@
+using Nibble.Config;
+using Nibble.Models;
+using Nibble.Models.Decoder;
+using Nibble.Models.Lora;
+using Nibble.Models.Quantization;
+using Nibble.Tensors;
+
+namespace Nibble.Hosting;
+
+/// <summary>What a session holds on its device.</summary>
+public sealed record SessionLayout
+{
+    /// <summary>Architecture.</summary>
+    public required ModelConfig Model { get; init; }
+
+    /// <summary>How weights are held.</summary>
+    public required WeightFormat Format { get; init; }
+
+    /// <summary>Adapters, or null for the base model alone.</summary>
+    public required LoraOptions? Lora { get; init; }
+
+    /// <summary>Optimizer state: 8-bit, F32, or null for none.</summary>
+    public required OptimizerKind? Optimizer { get; init; }
+
+    /// <summary>Positions of the rotary table.</summary>
+    public required int Positions { get; init; }
+
+    /// <summary>Bytes for passes.</summary>
+    public required long PassBytes { get; init; }
+
+    /// <summary>Layers whose quantised weights also stay dequantised.</summary>
+    public int ResidentLayers { get; init; }
+
+    /// <summary>Whether the embedding table lives in pinned host memory.</summary>
+    public bool TableOnHost { get; init; }
+}
+
+/// <summary>A model on a device: weights, adapters, optimizer state and one arena for everything else.</summary>
+public sealed class ModelSession : IDisposable
+{
+    private readonly DeviceMemory _memory;
+    private readonly DeviceMemory? _hostTable;
+
+    /// <summary>Takes the memory; <see cref="Load"/> fills it.</summary>
+    /// <param name="backend">Device; not owned.</param>
+    /// <param name="layout">What to hold.</param>
+    public ModelSession(IBackend backend, SessionLayout layout)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(layout);
+        (Backend, Layout) = (backend, layout);
+        var counting = new Pieces(backend, layout, Arena.Counting(), null);
+        _hostTable = layout.TableOnHost ? backend.Allocate(TableBytes(layout), MemoryKind.PinnedHost) : null;
+        _memory = backend.Allocate(counting.Arena.Peak + layout.PassBytes);
+        var pieces = new Pieces(backend, layout, new Arena(_memory), _hostTable is null ? null : new Arena(_hostTable));
+        (Arena, Weights, Lora, Optimizer) = (pieces.Arena, pieces.Weights, pieces.Lora, pieces.Optimizer);
+        if (!pieces.Scratch.IsNone)
+        {
+            backend.DequantizationScratch = pieces.Scratch;
+        }
+
+        _resident = pieces.Resident;
+        Decoder = new DecoderModel(backend, Weights, Lora, pieces.Rope);
+        RopeTable.Fill(backend, layout.Model.Rope, pieces.Rope);
+    }
+
+    private readonly TensorView[] _resident;
+
+    /// <summary>Device.</summary>
+    public IBackend Backend { get; }
+
+    /// <summary>What is held.</summary>
+    public SessionLayout Layout { get; }
+
+    /// <summary>Memory of passes.</summary>
+    public Arena Arena { get; }
+
+    /// <summary>Base weights.</summary>
+    public ModelWeights Weights { get; }
+
+    /// <summary>Adapters or null.</summary>
+    public LoraAdapters? Lora { get; }
+
+    /// <summary>Optimizer state or null.</summary>
+    public OptimizerState? Optimizer { get; }
+
+    /// <summary>The graph.</summary>
+    public DecoderModel Decoder { get; }
+
+    /// <summary>Loads base weights, makes resident copies, clears adapters and optimizer state.</summary>
+    /// <param name="folder">Model folder.</param>
+    /// <param name="progress">Told the bytes read, or null.</param>
+    public void Load(string folder, IProgress<long>? progress = null)
+    {
+        using var files = SafetensorsIndex.Open(folder);
+        new WeightLoader(Backend, files, Arena) { Progress = progress }.Load(Weights);
+        MakeResident();
+        Lora?.Clear(Backend);
+        foreach (var (_, view) in Optimizer?.Tensors ?? [])
+        {
+            Backend.Zero(view);
+        }
+    }
+
+    /// <summary>Dequantises the layers that stay resident.</summary>
+    public void MakeResident()
+    {
+        for (var i = 0; i < _resident.Length; i++)
+        {
+            var linear = Weights.Layers[i / 4].Linears.ElementAt(i % 4);
+            var row = 0;
+            foreach (var part in linear.Quantized)
+            {
+                Backend.Dequantize4Bit(part, _resident[i].RowRange(row, part.Rows));
+                row += part.Rows;
+            }
+
+            linear.Dense = _resident[i];
+        }
+    }
+
+    /// <summary>How a model's weights are held on a device, from the config and the checkpoint's own types.</summary>
+    /// <param name="config">Architecture.</param>
+    /// <param name="quantization">What the run asks for.</param>
+    /// <param name="activation">The device's activation type.</param>
+    /// <param name="files">The model folder's tensors.</param>
+    /// <exception cref="ModelFormatException">The checkpoint is quantised otherwise than asked for.</exception>
+    public static WeightFormat Format(
+        ModelConfig config, QuantizationOptions quantization, DType activation, SafetensorsIndex files)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(quantization);
+        ArgumentNullException.ThrowIfNull(files);
+        FourBitCode? asked = quantization.Storage switch
+        {
+            WeightStorage.Nf4 => FourBitCode.Nf4,
+            WeightStorage.Fp4 => FourBitCode.Fp4,
+            _ => null,
+        };
+        if (config.Quantization is { } saved && (asked != saved.Code || quantization.DoubleQuantization != saved.DoubleQuantization))
+        {
+            throw new ModelFormatException(
+                $"{files.Folder}: the weights were saved as {saved.Code}{(saved.DoubleQuantization ? " with" : " without")} double "
+                + $"quantization; the config asks for {quantization.Storage}{(quantization.DoubleQuantization ? " with" : " without")} it. "
+                + "Set load_in_4bit and bnb_config_kwargs to match, or use the unquantised model.");
+        }
+
+        DType Type(string name) => activation == DType.BF16
+            || (files.Contains(name) && files.Get(name).Entry.DType == DType.BF16) ? DType.BF16 : DType.F32;
+        return new WeightFormat(
+            asked, asked is not null && quantization.DoubleQuantization, Type("model.layers.0.self_attn.q_proj.weight"),
+            Type("model.embed_tokens.weight"), activation);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Backend.DequantizationScratch = TensorView.None;
+        _memory.Dispose();
+        _hostTable?.Dispose();
+    }
+
+    private static long TableBytes(SessionLayout layout) =>
+        ((long)layout.Model.VocabularySize * layout.Model.HiddenSize * layout.Format.TableType.Size()) + Arena.Alignment;
+
+    // Everything a session keeps for its lifetime, laid out in one order, counted and then taken.
+    private sealed class Pieces
+    {
+        public Pieces(IBackend backend, SessionLayout layout, Arena arena, Arena? hostTable)
+        {
+            Arena = arena;
+            var table = hostTable ?? (layout.TableOnHost ? Arena.Counting() : arena);
+            Weights = ModelWeights.Allocate(layout.Model, layout.Format, arena, table);
+            var activation = backend.ActivationType;
+            if (backend.NeedsDequantizationScratch && Weights.LargestQuantizedCount > 0)
+            {
+                Scratch = arena.Allocate(activation, 1, Weights.LargestQuantizedCount);
+            }
+
+            Rope = arena.Allocate(activation == DType.F64 ? DType.F64 : DType.F32, layout.Positions, layout.Model.HeadDim);
+            if (layout.Lora is { } options)
+            {
+                Lora = LoraAdapters.Allocate(layout.Model, options, activation, arena);
+                Optimizer = layout.Optimizer is { } kind
+                    ? OptimizerState.Allocate(Lora.Parameters.Slots, kind == OptimizerKind.AdamW8Bit, arena)
+                    : null;
+            }
+
+            Resident = [.. Weights.Layers.Take(layout.ResidentLayers).SelectMany(l => l.Linears)
+                .Select(l => arena.Allocate(activation, l.Out, l.In))];
+        }
+
+        public Arena Arena { get; }
+
+        public ModelWeights Weights { get; }
+
+        public TensorView Scratch { get; }
+
+        public TensorView Rope { get; }
+
+        public LoraAdapters? Lora { get; }
+
+        public OptimizerState? Optimizer { get; }
+
+        public TensorView[] Resident { get; }
+    }
+}

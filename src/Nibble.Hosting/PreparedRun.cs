@@ -1,0 +1,135 @@
+using Nibble.Config;
+using Nibble.Data;
+using Nibble.Data.Packing;
+using Nibble.Data.Tokenizers;
+using Nibble.Models;
+using Nibble.Planning;
+using Nibble.Tensors;
+
+namespace Nibble.Hosting;
+
+/// <summary>A run with everything decided and nothing done: rows tokenised, device opened, memory planned.</summary>
+public sealed class PreparedRun : IDisposable
+{
+    private PreparedRun()
+    {
+    }
+
+    /// <summary>The configuration.</summary>
+    public required LoadedConfig Loaded { get; init; }
+
+    /// <summary>The run.</summary>
+    public RunConfig Config => Loaded.Config;
+
+    /// <summary>Architecture of the base model.</summary>
+    public required ModelConfig Model { get; init; }
+
+    /// <summary>Tokenizer, special tokens of the config applied.</summary>
+    public required HfTokenizer Tokenizer { get; init; }
+
+    /// <summary>Rows as tokens.</summary>
+    public required TokenizedData Data { get; init; }
+
+    /// <summary>Optimizer steps.</summary>
+    public required TrainingOrder Order { get; init; }
+
+    /// <summary>Evaluation batches.</summary>
+    public required IReadOnlyList<MicroBatch> EvaluationBatches { get; init; }
+
+    /// <summary>When the run logs, evaluates, saves.</summary>
+    public required RunTimeline Timeline { get; init; }
+
+    /// <summary>The largest things the run will meet.</summary>
+    public required Workload Workload { get; init; }
+
+    /// <summary>Device.</summary>
+    public required BackendChoice Device { get; init; }
+
+    /// <summary>How weights are held.</summary>
+    public required WeightFormat Format { get; init; }
+
+    /// <summary>How the device is used.</summary>
+    public required MemoryPlan Plan { get; init; }
+
+    /// <summary>Trained parameters.</summary>
+    public required long TrainableParameters { get; init; }
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="loaded">The configuration.</param>
+    /// <param name="progress">Told about tokenisation, or null.</param>
+    /// <param name="cancellation">Stops between rows.</param>
+    public static PreparedRun Create(
+        LoadedConfig loaded, IProgress<DataProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(loaded);
+        var config = loaded.Config;
+        if (config.Lora is not { } lora)
+        {
+            throw new NotSupportedException(
+                "adapter: expected lora or qlora; training every weight of the model is not supported yet.");
+        }
+
+        var model = ModelConfig.Load(config.BaseModel);
+        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
+        if (tokenizer.VocabularySize > model.VocabularySize)
+        {
+            throw new ModelFormatException(
+                $"{config.TokenizerPath}: the tokenizer has {tokenizer.VocabularySize} ids, the model's embedding table "
+                + $"{model.VocabularySize} rows: they do not belong together.");
+        }
+
+        var data = DatasetBuilder.Build(config, tokenizer, progress, cancellation);
+        var order = TrainingOrder.Create(data.Train, config.Batch, config.Sequence, config.Seed);
+        var batches = Nibble.Data.Packing.EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
+        var workload = Workload.Measure(data, order, batches);
+        WeightFormat format;
+        var device = BackendChoice.Open(config.Engine);
+        try
+        {
+            using (var files = SafetensorsIndex.Open(config.BaseModel))
+            {
+                format = ModelSession.Format(model, config.Quantization, device.Backend.ActivationType, files);
+            }
+
+            var planner = new MemoryPlanner(
+                model, format, lora, config.Optimizer.Kind == OptimizerKind.AdamW8Bit, config.Engine.Recompute, device.Traits);
+            return new PreparedRun
+            {
+                Loaded = loaded,
+                Model = model,
+                Tokenizer = tokenizer,
+                Data = data,
+                Order = order,
+                EvaluationBatches = batches,
+                Timeline = new RunTimeline(config, order, data.Eval.Length > 0),
+                Workload = workload,
+                Device = device,
+                Format = format,
+                Plan = planner.Choose(workload),
+                TrainableParameters = Models.Lora.LoraAdapters
+                    .Allocate(model, lora, device.Backend.ActivationType, Arena.Counting()).TrainableCount,
+            };
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The session of this run's plan.</summary>
+    public SessionLayout Layout() => new()
+    {
+        Model = Model,
+        Format = Format,
+        Lora = Config.Lora,
+        Optimizer = Config.Optimizer.Kind,
+        Positions = Math.Max(Workload.LongestSample, 1) + Config.Evaluation.MaxNewTokens + SampleGeneration.MaxNewTokens,
+        PassBytes = Plan.PassBytes + (Timeline.LoggingSteps * 16L) + (16 * Arena.Alignment),
+        ResidentLayers = Plan.ResidentLayers,
+        TableOnHost = Plan.TableOnHost && !Model.TiedHead,
+    };
+
+    /// <inheritdoc/>
+    public void Dispose() => Device.Dispose();
+}
