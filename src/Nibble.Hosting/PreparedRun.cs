@@ -2,7 +2,9 @@ using Nibble.Config;
 using Nibble.Data;
 using Nibble.Data.Packing;
 using Nibble.Data.Tokenizers;
+using Nibble.Generation;
 using Nibble.Models;
+using Nibble.Models.Lora;
 using Nibble.Planning;
 using Nibble.Tensors;
 
@@ -106,7 +108,7 @@ public sealed class PreparedRun : IDisposable
                 Device = device,
                 Format = format,
                 Plan = planner.Choose(workload),
-                TrainableParameters = Models.Lora.LoraAdapters
+                TrainableParameters = LoraAdapters
                     .Allocate(model, lora, device.Backend.ActivationType, Arena.Counting()).TrainableCount,
             };
         }
@@ -124,11 +126,21 @@ public sealed class PreparedRun : IDisposable
         Format = Format,
         Lora = Config.Lora,
         Optimizer = Config.Optimizer.Kind,
-        Positions = Math.Max(Workload.LongestSample, 1) + Config.Evaluation.MaxNewTokens + SampleGeneration.MaxNewTokens,
-        PassBytes = Plan.PassBytes + (Timeline.LoggingSteps * 16L) + (16 * Arena.Alignment),
+        Positions = Workload.LongestSample + Math.Max(Config.Evaluation.MaxNewTokens, SampleGeneration.MaxNewTokens),
+        PassBytes = Math.Max(Plan.PassBytes, GenerationBytes()) + (Timeline.LoggingSteps * 16L) + (16 * Arena.Alignment),
         ResidentLayers = Plan.ResidentLayers,
         TableOnHost = Plan.TableOnHost && !Model.TiedHead,
     };
+
+    // Samples are drawn after training, in the memory of its passes.
+    private long GenerationBytes()
+    {
+        var activation = Device.Backend.ActivationType;
+        var adapters = LoraAdapters.Allocate(Model, Config.Lora!, activation, Arena.Counting());
+        var longest = Workload.LongestSample;
+        var newTokens = Math.Max(Config.Evaluation.MaxNewTokens, SampleGeneration.MaxNewTokens);
+        return Generator.Bytes(Model, adapters, activation, longest, longest + newTokens);
+    }
 
     /// <inheritdoc/>
     public void Dispose() => Device.Dispose();

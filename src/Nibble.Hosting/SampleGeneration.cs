@@ -1,8 +1,7 @@
-using Nibble.Data.Tokenizers;
 using Nibble.Data;
+using Nibble.Data.Tokenizers;
 using Nibble.Generation;
 using Nibble.Models;
-using Nibble.Tensors;
 using Nibble.Validation.Checks;
 
 namespace Nibble.Hosting;
@@ -46,6 +45,7 @@ public static class SampleGeneration
         ArgumentNullException.ThrowIfNull(rows);
         ArgumentNullException.ThrowIfNull(options);
         var terminators = Terminators(tokenizer, session.Layout.Model);
+        var generator = new Generator(session.Decoder, session.Layout.Model, session.Backend, session.Arena);
         var samples = new List<GeneratedSample>();
         foreach (var row in rows)
         {
@@ -55,9 +55,6 @@ public static class SampleGeneration
             }
 
             var prompt = row.InputIds.AsSpan(0, Math.Max(1, Array.FindIndex(row.Labels, l => l != Sample.Masked)));
-            using var memory = session.Backend.Allocate(Generator.Bytes(
-                session.Layout.Model, session.Lora, session.Backend.ActivationType, prompt.Length, prompt.Length + options.MaxNewTokens));
-            var generator = new Generator(session.Decoder, session.Layout.Model, session.Backend, new Arena(memory));
             var result = generator.Continue(prompt, terminators, options);
             samples.Add(new GeneratedSample(
                 tokenizer.Decode(prompt, skipSpecial: true), tokenizer.Decode([.. result.Ids], skipSpecial: true).Trim(),

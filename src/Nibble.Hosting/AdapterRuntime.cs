@@ -1,0 +1,178 @@
+using Nibble.Checkpoints;
+using Nibble.Config;
+using Nibble.Data;
+using Nibble.Data.Packing;
+using Nibble.Data.Tokenizers;
+using Nibble.Generation;
+using Nibble.Models;
+using Nibble.Models.Decoder;
+using Nibble.Models.Lora;
+using Nibble.Planning;
+using Nibble.Tensors;
+using Nibble.Training;
+
+namespace Nibble.Hosting;
+
+/// <summary>What to load for evaluation and generation.</summary>
+public sealed record AdapterRuntimeOptions
+{
+    /// <summary>Base model folder.</summary>
+    public required string BaseModel { get; init; }
+
+    /// <summary>Tokenizer folder.</summary>
+    public required string TokenizerPath { get; init; }
+
+    /// <summary>Adapter folder, or null for the base model alone.</summary>
+    public required string? Adapter { get; init; }
+
+    /// <summary>How base weights are held.</summary>
+    public required QuantizationOptions Quantization { get; init; }
+
+    /// <summary>Device.</summary>
+    public required EngineOptions Engine { get; init; }
+
+    /// <summary>Special tokens of the config.</summary>
+    public IReadOnlyDictionary<string, string> SpecialTokens { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Most tokens of a sequence.</summary>
+    public int MaxTokens { get; init; } = 2048;
+
+    /// <summary>Most tokens of an evaluation pass.</summary>
+    public int PassTokens { get; init; } = 2048;
+}
+
+/// <summary>Base model and adapter on a device, for everything but training.</summary>
+public sealed class AdapterRuntime : IDisposable
+{
+    /// <summary>Name of the resolved config that a run leaves in its output folder.</summary>
+    public const string ConfigFileName = "config.yml";
+
+    private readonly ModelSession _session;
+    private readonly AdapterRuntimeOptions _options;
+
+    private AdapterRuntime(AdapterRuntimeOptions options, BackendChoice device, ModelSession session, HfTokenizer tokenizer) =>
+        (_options, Device, _session, Tokenizer) = (options, device, session, tokenizer);
+
+    /// <summary>Device.</summary>
+    public BackendChoice Device { get; }
+
+    /// <summary>Tokenizer.</summary>
+    public HfTokenizer Tokenizer { get; }
+
+    /// <summary>Architecture.</summary>
+    public ModelConfig Model => _session.Layout.Model;
+
+    /// <summary>The model on its device.</summary>
+    public ModelSession Session => _session;
+
+    /// <summary>Loads base model and adapter.</summary>
+    /// <param name="options">What to load.</param>
+    public static AdapterRuntime Open(AdapterRuntimeOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var model = ModelConfig.Load(options.BaseModel);
+        var tokenizer = HfTokenizer.Load(options.TokenizerPath).WithSpecialTokens(options.SpecialTokens);
+        var adapter = options.Adapter is null ? null : AdapterReader.Read(options.Adapter);
+        var lora = adapter is null ? null : Options(adapter.Config);
+        var device = BackendChoice.Open(options.Engine);
+        ModelSession? session = null;
+        try
+        {
+            WeightFormat format;
+            using (var files = SafetensorsIndex.Open(options.BaseModel))
+            {
+                format = ModelSession.Format(model, options.Quantization, device.Backend.ActivationType, files);
+            }
+
+            session = new ModelSession(device.Backend, Layout(options, model, format, lora, device.Backend.ActivationType));
+            session.Load(options.BaseModel);
+            if (adapter is not null)
+            {
+                CheckpointWriter.LoadAdapter(session, adapter);
+            }
+
+            return new AdapterRuntime(options, device, session, tokenizer);
+        }
+        catch
+        {
+            session?.Dispose();
+            device.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Evaluation loss of rows.</summary>
+    /// <param name="samples">Rows.</param>
+    /// <param name="batches">Their batches.</param>
+    /// <param name="normalization">How losses are averaged.</param>
+    /// <param name="cancellation">Throws between passes.</param>
+    public double Evaluate(
+        Sample[] samples, IReadOnlyList<MicroBatch> batches, LossNormalization normalization, CancellationToken cancellation = default) =>
+        new Evaluator(_session.Backend, _session.Decoder, _session.Arena, EvaluationPlan(_options), normalization)
+            .Loss(samples, batches, cancellation);
+
+    /// <summary>Continues a prompt.</summary>
+    /// <param name="prompt">Token ids.</param>
+    /// <param name="sampling">Length and sampling.</param>
+    /// <param name="onToken">Called with every new token, or null.</param>
+    /// <param name="cancellation">Ends early.</param>
+    public GeneratedTokens Generate(
+        ReadOnlySpan<int> prompt, SamplingOptions sampling, Action<int>? onToken = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(sampling);
+        var generator = new Generator(_session.Decoder, Model, _session.Backend, _session.Arena);
+        return generator.Continue(prompt, SampleGeneration.Terminators(Tokenizer, Model), sampling, onToken, cancellation);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _session.Dispose();
+        Device.Dispose();
+    }
+
+    private static SessionLayout Layout(
+        AdapterRuntimeOptions options, ModelConfig model, WeightFormat format, LoraOptions? lora, DType activation)
+    {
+        var adapters = lora is null ? null : LoraAdapters.Allocate(model, lora, activation, Arena.Counting());
+        var shape = new PassShape(options.PassTokens, options.PassTokens, options.PassTokens, EvaluationChunk, 0, Backward: false);
+        var pass = Math.Max(
+            DecoderModel.PassBytes(model, adapters, activation, shape),
+            Generator.Bytes(model, adapters, activation, options.MaxTokens, options.MaxTokens));
+        return new SessionLayout
+        {
+            Model = model,
+            Format = format,
+            Lora = lora,
+            Optimizer = null,
+            Positions = Math.Max(options.MaxTokens, options.PassTokens),
+            PassBytes = Math.Max(pass, Models.Quantization.WeightLoader.ScratchBytes(model)) + (16 * Arena.Alignment),
+        };
+    }
+
+    private const int EvaluationChunk = 512;
+
+    private static MemoryPlan EvaluationPlan(AdapterRuntimeOptions options) => new()
+    {
+        PassTokens = options.PassTokens,
+        EvalPassTokens = options.PassTokens,
+        LogitsChunk = EvaluationChunk,
+        RecomputedLayers = 0,
+        ResidentLayers = 0,
+        TableOnHost = false,
+        PassBytes = 0,
+        Ledger = [],
+        StepSeconds = null,
+    };
+
+    private static LoraOptions Options(LoraAdapterConfig config) => new()
+    {
+        Rank = config.Rank,
+        Alpha = config.Alpha,
+        Dropout = config.Dropout,
+        TargetModules = config.TargetModules,
+        RankStabilized = config.RankStabilized,
+        InitialAdapter = null,
+        LoraPlusRatio = null,
+    };
+}

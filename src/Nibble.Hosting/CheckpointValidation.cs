@@ -1,0 +1,111 @@
+using Nibble.Config;
+using Nibble.Data;
+using Nibble.Data.Packing;
+using Nibble.Data.Tokenizers;
+using Nibble.Generation;
+using Nibble.Validation;
+using Nibble.Validation.Checks;
+
+namespace Nibble.Hosting;
+
+/// <summary>How a checkpoint is examined.</summary>
+public sealed record CheckpointValidationOptions
+{
+    /// <summary>The run's config; null looks for <c>config.yml</c> in the folder and its parent.</summary>
+    public LoadedConfig? Config { get; init; }
+
+    /// <summary>Base model folder; null takes the config's.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Leave out the checks that load the model.</summary>
+    public bool FilesOnly { get; init; }
+
+    /// <summary>Samples to generate.</summary>
+    public int Samples { get; init; } = 3;
+
+    /// <summary>Overrides applied to a config that is looked for.</summary>
+    public IReadOnlyList<ConfigOverride> Overrides { get; init; } = [];
+
+    /// <summary>One line per thing left out.</summary>
+    public Action<string> Warn { get; init; } = _ => { };
+}
+
+/// <summary>The deployment gate over a folder on disk.</summary>
+public static class CheckpointValidation
+{
+    /// <summary>Examines a checkpoint, or an output folder with the final adapter.</summary>
+    /// <param name="folder">What to examine.</param>
+    /// <param name="options">How.</param>
+    public static ValidationReport Run(string folder, CheckpointValidationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        ArgumentNullException.ThrowIfNull(options);
+        var loaded = options.Config ?? FindConfig(folder, options.Overrides);
+        var baseModel = options.BaseModel ?? loaded?.Config.BaseModel;
+        if (loaded is null || options.FilesOnly || baseModel is null)
+        {
+            if (!options.FilesOnly)
+            {
+                options.Warn($"no {AdapterRuntime.ConfigFileName} in {folder} or above it: only files are checked; name the run's config "
+                    + "to check the loss and generate samples too.");
+            }
+
+            return Validator.Validate(folder, baseModel);
+        }
+
+        var config = loaded.Config;
+        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
+        var data = DatasetBuilder.Build(config, tokenizer);
+        var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
+        AdapterRuntime? runtime = null;
+        AdapterRuntime Runtime() => runtime ??= AdapterRuntime.Open(new AdapterRuntimeOptions
+        {
+            BaseModel = baseModel,
+            TokenizerPath = config.TokenizerPath,
+            Adapter = folder,
+            Quantization = config.Quantization,
+            Engine = config.Engine,
+            SpecialTokens = config.Data.SpecialTokens,
+            MaxTokens = config.Sequence.Length + SampleGeneration.MaxNewTokens,
+            PassTokens = Math.Max(2048, batches.Select(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length)).DefaultIfEmpty(0).Max()),
+        });
+        try
+        {
+            var checks = new List<ICheck>();
+            if (data.Eval.Length > 0 && EvalReproducesCheck.RecordedLoss(folder) is { } recorded)
+            {
+                // Another cut into passes sums in another order; on a GPU every activation is rounded to bf16 besides.
+                checks.Add(new EvalReproducesCheck(
+                    recorded, () => Runtime().Evaluate(data.Eval, batches, config.Batch.Normalization), Runtime().Device.IsCuda ? 5e-3 : 1e-5,
+                    Runtime().Device.IsCuda
+                        ? "bf16 activations, sums in another order"
+                        : "F32 sums in another order"));
+            }
+
+            var rows = data.Eval.Length > 0 ? data.Eval : data.Train;
+            checks.Add(new SamplesCheck(
+                () => SampleGeneration.FromRows(
+                    Runtime().Session, Runtime().Tokenizer, rows, options.Samples, new SamplingOptions(SampleGeneration.MaxNewTokens)),
+                mustTerminate: false));
+            return Validator.Validate(folder, baseModel, checks);
+        }
+        finally
+        {
+            runtime?.Dispose();
+        }
+    }
+
+    private static LoadedConfig? FindConfig(string folder, IReadOnlyList<ConfigOverride> overrides)
+    {
+        var parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        foreach (var place in new[] { folder, parent })
+        {
+            if (place is not null && Path.Combine(place, AdapterRuntime.ConfigFileName) is var path && File.Exists(path))
+            {
+                return ConfigLoader.Load(path, overrides);
+            }
+        }
+
+        return null;
+    }
+}

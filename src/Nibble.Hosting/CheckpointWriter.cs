@@ -1,0 +1,192 @@
+using System.Runtime.InteropServices;
+using Nibble.Checkpoints;
+using Nibble.Config;
+using Nibble.Models.Lora;
+using Nibble.Tensors;
+using Nibble.Training;
+
+namespace Nibble.Hosting;
+
+/// <summary>Told about checkpoints.</summary>
+/// <param name="Folder">Finished folder.</param>
+/// <param name="Step">Steps done.</param>
+/// <param name="Removed">Names of checkpoints that rotation deleted.</param>
+public sealed record CheckpointSaved(string Folder, int Step, IReadOnlyList<string> Removed);
+
+/// <summary>Writes checkpoints when they are due, and reads them back into a session.</summary>
+internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, CheckpointStore store, RunState identity)
+    : ITrainingObserver
+{
+    /// <summary>Called after every checkpoint.</summary>
+    public Action<CheckpointSaved>? Saved { get; init; }
+
+    /// <inheritdoc/>
+    public void OnCheckpointDue(CheckpointDue due)
+    {
+        var content = Content(due.Progress, withOptimizer: !run.Config.Save.OnlyModel);
+        var info = store.Save(content);
+        var removed = store.Rotate(run.Config.Save.TotalLimit, BestCheckpoint(due.Progress));
+        Saved?.Invoke(new CheckpointSaved(info.Path, info.Step, removed));
+    }
+
+    /// <summary>Everything a checkpoint holds, read from the device.</summary>
+    public CheckpointContent Content(TrainingProgress progress, bool withOptimizer)
+    {
+        var lora = session.Lora!;
+        var options = lora.Options;
+        return new CheckpointContent
+        {
+            Adapter = new LoraAdapter(
+                new LoraAdapterConfig
+                {
+                    BaseModel = run.Config.BaseModel,
+                    Rank = options.Rank,
+                    Alpha = options.Alpha,
+                    Dropout = options.Dropout,
+                    TargetModules = options.TargetModules,
+                    RankStabilized = options.RankStabilized,
+                },
+                [.. lora.Parameters.Slots.Select(s => new LoraTensor(s.Name, s.Rows, s.Cols, lora.DownloadMaster(session.Backend, s)))]),
+            State = State(progress),
+            Optimizer = withOptimizer ? [.. session.Optimizer!.Tensors.Select(t => Download(t.Name, t.View))] : null,
+            Run = identity with
+            {
+                Step = progress.StepsDone,
+                Epoch = progress.Epoch,
+                NextStep = progress.StepsDone,
+                TotalLoss = progress.TotalLoss,
+                LossSinceLog = progress.UnloggedLoss,
+                StepsSinceLog = progress.UnloggedSteps,
+                TokensSeen = progress.Tokens,
+                TokensTrained = progress.TrainedTokens,
+            },
+            TokenizerFiles = TokenizerFiles.Find(run.Config.TokenizerPath),
+            Card = new ModelCard
+            {
+                NibbleVersion = RunIdentity.Version,
+                Datasets = [.. run.Config.Data.Train.Select(d => d.Path)],
+                Results = Results(progress),
+                ConfigYaml = run.Loaded.ResolvedYaml,
+            },
+        };
+    }
+
+    /// <summary>Puts a checkpoint into the session.</summary>
+    /// <returns>Where the run stands.</returns>
+    public TrainingProgress Restore(CheckpointContent content)
+    {
+        LoadAdapter(session, content.Adapter);
+        if (content.Optimizer is null)
+        {
+            throw new CheckpointException(
+                $"checkpoint-{content.Run.Step}", "optimizer state", "a checkpoint of save_only_model, which cannot resume");
+        }
+
+        foreach (var (name, view) in session.Optimizer!.Tensors)
+        {
+            var saved = content.Optimizer.FirstOrDefault(t => t.Name == name);
+            if (saved is null || saved.Rows != view.Rows || saved.Cols != view.Cols || saved.DType != view.DType)
+            {
+                throw new CheckpointException(
+                    $"checkpoint-{content.Run.Step}", $"optimizer tensor {name} {view}",
+                    saved is null ? "nothing" : $"{saved.DType} [{saved.Rows}, {saved.Cols}]");
+            }
+
+            session.Backend.Upload(saved.Data.Span, view);
+        }
+
+        var (state, runState) = (content.State, content.Run);
+        return TrainingProgress.Start with
+        {
+            StepsDone = runState.Step,
+            Epoch = runState.Epoch,
+            TotalLoss = runState.TotalLoss,
+            UnloggedLoss = runState.LossSinceLog,
+            UnloggedSteps = runState.StepsSinceLog,
+            Tokens = runState.TokensSeen,
+            TrainedTokens = runState.TokensTrained,
+            BestLoss = state.BestMetric,
+            BestStep = state.BestGlobalStep,
+            EvaluationsSinceBest = state.EarlyStopping?.Counter ?? 0,
+            Logs = [.. state.LogHistory.Where(e => e.Values.ContainsKey("loss")).Select(e => new LoggedStep(
+                e.Step, e.Epoch ?? 0, e.Values["loss"], e.Values.GetValueOrDefault("grad_norm"),
+                e.Values.GetValueOrDefault("learning_rate"), 0))],
+            Evaluations = [.. state.LogHistory.Where(e => e.Values.ContainsKey("eval_loss")).Select(e => new Evaluation(
+                e.Step, e.Epoch ?? 0, e.Values["eval_loss"], e.Values.GetValueOrDefault("eval_runtime"), run.Data.Eval.Length,
+                run.EvaluationBatches.Count, e.Step == state.BestGlobalStep))],
+        };
+    }
+
+    /// <summary>Uploads an adapter's factors; every slot must be there with its shape.</summary>
+    public static void LoadAdapter(ModelSession session, LoraAdapter adapter)
+    {
+        var lora = session.Lora!;
+        foreach (var slot in lora.Parameters.Slots)
+        {
+            var tensor = adapter.Tensors.FirstOrDefault(t => t.Name == slot.Name);
+            if (tensor is null || tensor.Rows != slot.Rows || tensor.Cols != slot.Cols)
+            {
+                throw new CheckpointException(
+                    AdapterFileNames.Weights, $"{slot.Name} [{slot.Rows}, {slot.Cols}]",
+                    tensor is null ? "no such tensor" : $"[{tensor.Rows}, {tensor.Cols}]");
+            }
+
+            lora.UploadMaster(session.Backend, slot, tensor.Data.Span);
+        }
+
+        session.Backend.RefreshCompute(lora.Parameters);
+    }
+
+    /// <summary>Name of the best checkpoint so far, or null.</summary>
+    public static string? BestCheckpoint(TrainingProgress progress) =>
+        progress.BestStep is { } step and > 0 ? $"checkpoint-{step}" : null;
+
+    private TrainerState State(TrainingProgress progress)
+    {
+        var best = BestCheckpoint(progress);
+        var config = run.Config;
+        var entries = progress.Logs.Select(l => LogEntry.Train(l.StepsDone, l.Epoch, l.Loss, l.GradientNorm, l.LearningRate))
+            .Concat(progress.Evaluations.Select(e => LogEntry.Evaluation(e.StepsDone, e.Epoch, e.Loss, e.Seconds, e.Samples, e.Batches)))
+            .OrderBy(e => e.Step);
+        return new TrainerState
+        {
+            BestGlobalStep = progress.BestStep,
+            BestMetric = progress.BestLoss,
+            BestModelCheckpoint = best is null ? null : Path.Combine(config.OutputDir, best),
+            Epoch = progress.Epoch,
+            EvalSteps = config.Evaluation.Every.InSteps(run.Timeline.TotalSteps),
+            GlobalStep = progress.StepsDone,
+            LogHistory = [.. entries],
+            LoggingSteps = run.Timeline.LoggingSteps,
+            MaxSteps = run.Timeline.TotalSteps,
+            NumInputTokensSeen = progress.Tokens,
+            NumTrainEpochs = (int)Math.Ceiling(run.Timeline.TotalSteps / (double)run.Timeline.StepsPerEpoch),
+            SaveSteps = config.Save.Every.InSteps(run.Timeline.TotalSteps),
+            ShouldTrainingStop = progress.StepsDone >= run.Timeline.TotalSteps,
+            EarlyStopping = config.Evaluation.EarlyStoppingPatience is { } patience
+                ? new EarlyStoppingState(patience, 0, progress.EvaluationsSinceBest)
+                : null,
+            TotalFlos = 6.0 * run.Model.ParameterCount * progress.Tokens,
+            TrainBatchSize = config.Batch.MicroBatchSize,
+        };
+    }
+
+    private static List<(string Name, string Value)> Results(TrainingProgress progress)
+    {
+        var results = new List<(string, string)> { ("steps", $"{progress.StepsDone}"), ("train loss (mean)", $"{progress.MeanLoss:0.####}") };
+        if (progress.Evaluations.Count > 0)
+        {
+            results.Add(("eval loss, first", $"{progress.Evaluations[0].Loss:0.####}"));
+            results.Add(("eval loss, last", $"{progress.Evaluations[^1].Loss:0.####}"));
+        }
+
+        return results;
+    }
+
+    private StateTensor Download(string name, TensorView view)
+    {
+        var bytes = new byte[view.Bytes];
+        session.Backend.Download(view, bytes);
+        return new StateTensor(name, view.DType, view.Rows, view.Cols, bytes);
+    }
+}

@@ -1,0 +1,228 @@
+using Nibble.Checkpoints;
+using Nibble.Config;
+using Nibble.Generation;
+using Nibble.Tensors;
+using Nibble.Tracking;
+using Nibble.Training;
+using Nibble.Validation;
+using Nibble.Validation.Checks;
+
+namespace Nibble.Hosting;
+
+/// <summary>Who is told what during a run.</summary>
+public sealed record FineTunerOptions
+{
+    /// <summary>Told about training.</summary>
+    public IReadOnlyList<ITrainingObserver> Observers { get; init; } = [];
+
+    /// <summary>One line per thing that does not stop the run and should be seen.</summary>
+    public Action<string> Warn { get; init; } = _ => { };
+
+    /// <summary>What is happening now, in words.</summary>
+    public Action<string> Stage { get; init; } = _ => { };
+
+    /// <summary>Told about every checkpoint.</summary>
+    public Action<CheckpointSaved> CheckpointSaved { get; init; } = _ => { };
+
+    /// <summary>Told the bytes of weights read.</summary>
+    public IProgress<long>? LoadProgress { get; init; }
+
+    /// <summary>Clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <summary>What came of a run.</summary>
+public sealed record FineTuningResult
+{
+    /// <summary>How it ended.</summary>
+    public required TrainingOutcome Outcome { get; init; }
+
+    /// <summary>Steps done.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>Tokens computed in training.</summary>
+    public required long Tokens { get; init; }
+
+    /// <summary>Mean loss over all steps.</summary>
+    public required double TrainLoss { get; init; }
+
+    /// <summary>Evaluation loss before the first step, or null without evaluation.</summary>
+    public required double? EvalLossBefore { get; init; }
+
+    /// <summary>Evaluation loss of the adapter that was written, or null without evaluation.</summary>
+    public required double? EvalLossAfter { get; init; }
+
+    /// <summary>Seconds of training.</summary>
+    public required double Seconds { get; init; }
+
+    /// <summary>Folder of the final adapter; of the newest checkpoint when the run was interrupted.</summary>
+    public required string AdapterFolder { get; init; }
+
+    /// <summary>The gate's verdict on the final adapter; null when the run was interrupted.</summary>
+    public required ValidationReport? Validation { get; init; }
+}
+
+/// <summary>Runs a prepared run: loads, resumes, trains, writes, validates.</summary>
+/// <param name="run">The run; not owned.</param>
+/// <param name="options">Who is told what.</param>
+public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
+{
+    private RunConfig Config => run.Config;
+
+    /// <summary>Runs to the end, or until cancelled: then the running step is finished and a full checkpoint written.</summary>
+    /// <param name="cancellation">Asks the run to stop.</param>
+    public FineTuningResult Run(CancellationToken cancellation = default)
+    {
+        using var store = CheckpointStore.OpenForWriting(Config.OutputDir);
+        AtomicFile.WriteAllText(Path.Combine(Config.OutputDir, AdapterRuntime.ConfigFileName), run.Loaded.ResolvedYaml);
+        using var session = new ModelSession(run.Device.Backend, run.Layout());
+        options.Stage($"loading {Config.BaseModel}");
+        session.Load(Config.BaseModel, options.LoadProgress);
+        var identity = RunIdentity.Of(run);
+        var writer = new CheckpointWriter(run, session, store, identity) { Saved = options.CheckpointSaved };
+        var progress = Resume(store, writer, identity) ?? Begin(session);
+        using var trackers = Trackers.Create(Config, options.Time, options.Warn);
+        trackers.Start(RunDescription.From(Config, options.Time, progress.StepsDone > 0 ? progress.StepsDone : null));
+        var exitCode = 1;
+        try
+        {
+            options.Stage("training");
+            var parts = new TrainerParts
+            {
+                Backend = run.Device.Backend,
+                Model = session.Decoder,
+                Optimizer = session.Optimizer!,
+                Arena = session.Arena,
+                Plan = run.Plan,
+                Config = Config,
+                Data = run.Data,
+                Order = run.Order,
+                Timeline = run.Timeline,
+                Time = options.Time,
+            };
+            var trainer = new Trainer(parts, progress, [new TrackingObserver(trackers, run.Device), writer, .. options.Observers]);
+            var end = trainer.Run(cancellation);
+            var result = end.Outcome == TrainingOutcome.Interrupted
+                ? Interrupted(end, store)
+                : Finish(end, session, store, writer);
+            exitCode = result.Outcome == TrainingOutcome.Interrupted ? 130 : result.Validation is { Passed: false } ? 1 : 0;
+            return result;
+        }
+        finally
+        {
+            trackers.Finish(exitCode);
+        }
+    }
+
+    private TrainingProgress Begin(ModelSession session)
+    {
+        if (Config.Lora!.InitialAdapter is { } folder)
+        {
+            session.Lora!.Initialize(session.Backend, Config.Seed);
+            CheckpointWriter.LoadAdapter(session, AdapterReader.Read(folder));
+        }
+        else
+        {
+            session.Lora!.Initialize(session.Backend, Config.Seed);
+        }
+
+        return TrainingProgress.Start;
+    }
+
+    private TrainingProgress? Resume(CheckpointStore store, CheckpointWriter writer, RunState identity)
+    {
+        var folder = Config.Save.ResumeFrom;
+        if (folder is null && Config.Save.AutoResume)
+        {
+            var search = store.FindNewestValid();
+            foreach (var damaged in search.Damaged)
+            {
+                options.Warn($"{damaged.Checkpoint.Name} is not used: {damaged.Reason}");
+            }
+
+            folder = search.Valid?.Path;
+        }
+
+        if (folder is null)
+        {
+            return null;
+        }
+
+        options.Stage($"resuming from {folder}");
+        var content = CheckpointStore.Load(folder);
+        foreach (var difference in identity.DifferencesFrom(content.Run))
+        {
+            if (!difference.StartsWith("config hash", StringComparison.Ordinal))
+            {
+                throw new CheckpointException(folder, "a checkpoint of this run", difference);
+            }
+
+            options.Warn("the config is not the one of the checkpoint: the run continues, but not as the uninterrupted run would have.");
+        }
+
+        return writer.Restore(content);
+    }
+
+    private FineTuningResult Interrupted(TrainingEnd end, CheckpointStore store) => Result(
+        end, store.List() is [.., var last] ? last.Path : Config.OutputDir, LastLoss(end), null);
+
+    private FineTuningResult Finish(TrainingEnd end, ModelSession session, CheckpointStore store, CheckpointWriter writer)
+    {
+        var evalLoss = LastLoss(end);
+        if (Config.Evaluation.LoadBestAtEnd && end.Progress.BestStep is > 0 and { } best && best != end.Progress.StepsDone)
+        {
+            var folder = Path.Combine(Config.OutputDir, $"checkpoint-{best}");
+            options.Stage($"taking the best adapter, {folder}");
+            CheckpointWriter.LoadAdapter(session, CheckpointStore.Load(folder).Adapter);
+            evalLoss = end.Progress.BestLoss;
+        }
+
+        options.Stage("writing and validating the adapter");
+        store.SaveFinal(writer.Content(end.Progress, withOptimizer: false));
+        return Result(end, Config.OutputDir, evalLoss, Validate(session, evalLoss));
+    }
+
+    // The gate reads the adapter back from disk: what passes is what was written.
+    private ValidationReport Validate(ModelSession session, double? recorded)
+    {
+        var checks = new List<ICheck>();
+        void Reload() => CheckpointWriter.LoadAdapter(session, AdapterReader.Read(Config.OutputDir));
+        if (recorded is { } loss)
+        {
+            checks.Add(new EvalReproducesCheck(
+                loss,
+                () =>
+                {
+                    Reload();
+                    return new Evaluator(session.Backend, session.Decoder, session.Arena, run.Plan, Config.Batch.Normalization)
+                        .Loss(run.Data.Eval, run.EvaluationBatches);
+                },
+                0,
+                "the adapter is stored in F32 and evaluated on the same device: not a bit may differ"));
+        }
+
+        var rows = run.Data.Eval.Length > 0 ? run.Data.Eval : run.Data.Train;
+        checks.Add(new SamplesCheck(
+            () => SampleGeneration.FromRows(
+                session, run.Tokenizer, rows, Config.Evaluation.SampleCount, new SamplingOptions(SampleGeneration.MaxNewTokens)),
+            mustTerminate: false));
+        var report = Validator.Validate(Config.OutputDir, Config.BaseModel, checks);
+        report.Write(Config.OutputDir);
+        return report;
+    }
+
+    private static double? LastLoss(TrainingEnd end) => end.Progress.Evaluations is [.., var last] ? last.Loss : null;
+
+    private static FineTuningResult Result(TrainingEnd end, string folder, double? evalLoss, ValidationReport? validation) => new()
+    {
+        Outcome = end.Outcome,
+        Steps = end.Progress.StepsDone,
+        Tokens = end.Progress.Tokens,
+        TrainLoss = end.Progress.MeanLoss,
+        EvalLossBefore = end.Progress.Evaluations is [var first, ..] && first.StepsDone == 0 ? first.Loss : null,
+        EvalLossAfter = evalLoss,
+        Seconds = end.Seconds,
+        AdapterFolder = folder,
+        Validation = validation,
+    };
+}
