@@ -53,6 +53,12 @@ public static class CheckpointValidation
             return Validator.Validate(folder, baseModel);
         }
 
+        // Files that are not fit to load never reach the engine.
+        if (Validator.Validate(folder, baseModel) is { Passed: false } failed)
+        {
+            return failed;
+        }
+
         var config = loaded.Config;
         var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
         var data = DatasetBuilder.Build(config, tokenizer);

@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using Nibble.Checkpoints;
-using Nibble.Config;
 using Nibble.Models.Lora;
 using Nibble.Tensors;
 using Nibble.Training;
