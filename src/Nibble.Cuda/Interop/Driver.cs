@@ -9,7 +9,6 @@ internal static unsafe partial class Driver
     internal const string Library = "cuda";
 
     internal const int AttributeMultiprocessors = 16;
-    internal const int AttributeL2Bytes = 38;
     internal const int AttributeMajor = 75;
     internal const int AttributeMinor = 76;
     internal const int AttributeSharedPerBlockOptin = 97;
@@ -18,7 +17,6 @@ internal static unsafe partial class Driver
     internal const int StreamNonBlocking = 1;
     internal const int EventDisableTiming = 2;
     internal const int ErrorOutOfMemory = 2;
-    internal const int ErrorNoDevice = 100;
 
     [LibraryImport(Library, EntryPoint = "cuInit")]
     internal static partial int Init(uint flags);
@@ -115,11 +113,6 @@ internal static unsafe partial class Driver
 
     [LibraryImport(Library, EntryPoint = "cuEventElapsedTime")]
     internal static partial int EventElapsedTime(out float milliseconds, nint start, nint end);
-
-    [LibraryImport(Library, EntryPoint = "cuTensorMapEncodeTiled")]
-    internal static partial int TensorMapEncodeTiled(
-        void* map, int dataType, uint rank, nint address, ulong* sizes, ulong* strides, uint* box, uint* elementStrides,
-        int interleave, int swizzle, int l2Promotion, int outOfBoundsFill);
 
     [LibraryImport(Library, EntryPoint = "cuGetErrorName")]
     internal static partial int GetErrorName(int error, out nint text);

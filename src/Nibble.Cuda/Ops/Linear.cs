@@ -53,14 +53,13 @@ public sealed partial class CudaBackend
         }
 
         var dense = Dense(weight, x.DType);
-        if (bias.IsNone || bias.DType == y.DType)
+        if (bias.IsNone || (bias.DType == y.DType && bias.Address % 16 == 0))
         {
             Multiply(new Product(x, false, dense, true, y, bias, 1, false));
         }
         else
         {
-            // A bias of another type than the output's is rounded to it, as reference implementations do, and then
-            // added to.
+            // A bias of another type than the output's is rounded to it first, as reference implementations do.
             FillRows(bias, y);
             Multiply(new Product(x, false, dense, true, y, TensorView.None, 1, true));
         }

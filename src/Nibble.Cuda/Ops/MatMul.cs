@@ -38,22 +38,22 @@ public sealed partial class CudaBackend
         }
     }
 
-    // The library where it can, the plain kernel where it cannot.
-    private void Multiply(in Product product)
+    // The library where it can, the plain kernel where it cannot. A bias the library does not take is laid down first.
+    private void Multiply(Product product)
     {
         if (product.Depth > 0 && _products.TryRun(product))
         {
             return;
         }
 
-        var (a, b, c) = (product.A, product.B, product.C);
-        var accumulate = product.Accumulate;
         if (!product.Bias.IsNone)
         {
-            FillRows(product.Bias, c);
-            accumulate = true;
+            FillRows(product.Bias, product.C);
+            Multiply(product with { Bias = TensorView.None, Accumulate = true });
+            return;
         }
 
+        var (a, b, c) = (product.A, product.B, product.C);
         var (aRow, aCol) = product.TransposeA ? (1, a.Stride) : (a.Stride, 1);
         var (bRow, bCol) = product.TransposeB ? (1, b.Stride) : (b.Stride, 1);
         var columns = (c.Cols + MatMulTile - 1) / MatMulTile;
