@@ -83,50 +83,52 @@ extern "C" __global__ __launch_bounds__(256) void adamw(
     clip = clip > 1.0f ? 1.0f : clip;
     float rate = learning_rate * slot.learning_rate_ratio;
     float keep = slot.flags & DECAYS ? 1.0f - rate * decay : 1.0f;
-    float old1 = 0.0f, old2 = 0.0f;
-    i64 block = slot.block + first / PER_WARP;
-    if (eight_bit && first < slot.count) old1 = absmax1[block], old2 = absmax2[block];
+    if (!eight_bit) {
+        // Rounded once per result: double costs nothing here, and the last bits do not depend on how the rule is written.
+        double b1 = beta1, b2 = beta2;
+#pragma unroll 1
+        for (int e = first + lane; e < slot.count && e < first + PER_WARP; e += WARP) {
+            float g = gradient[slot.offset + e] * clip, p = master[slot.offset + e];
+            if (finite(g)) {
+                i64 at = slot.state + e;
+                double m = b1 * moment1[at] + (1.0 - b1) * g, v = b2 * moment2[at] + (1.0 - b2) * g * g;
+                double change = rate * (m / correction1) / (sqrt(v / correction2) + epsilon);
+                p = (float)(decay_after ? (p - change) * keep : p * (double)keep - change);
+                moment1[at] = (float)m;
+                moment2[at] = (float)v;
+                master[slot.offset + e] = p;
+            }
+            refresh(slot, e, p);
+        }
+        return;
+    }
 
+    i64 block = slot.block + first / PER_WARP;
+    float old1 = 0.0f, old2 = 0.0f;
+    if (first < slot.count) old1 = absmax1[block], old2 = absmax2[block];
+    float root = sqrtf(correction2);
     float m[PER_LANE], v[PER_LANE], top1 = 0.0f, top2 = 0.0f;
 #pragma unroll
     for (int j = 0; j < PER_LANE; j++) {
         int e = first + lane + j * WARP;
         m[j] = v[j] = 0.0f;
         if (e >= slot.count) continue;
-        float g = gradient[slot.offset + e] * clip;
-        bool ok = finite(g);
-        i64 at = slot.state + e;
-        if (eight_bit) {
-            m[j] = map1[codes1[at]] * old1;
-            v[j] = map2[codes2[at]] * old2;
-        } else {
-            m[j] = moment1[at];
-            v[j] = moment2[at];
-        }
-        float p = master[slot.offset + e];
-        if (ok) {
-            m[j] = beta1 * m[j] + (1.0f - beta1) * g;
-            v[j] = beta2 * v[j] + (1.0f - beta2) * g * g;
-            float root = sqrtf(correction2);
-            if (!decay_after) p *= keep;
-            // The 8-bit rule is written as published; both divide by the corrected root.
-            p -= eight_bit ? rate * (root / correction1) * (m[j] / (sqrtf(v[j]) + root * epsilon))
-                           : rate * (m[j] / correction1) / (sqrtf(v[j]) / root + epsilon);
-            if (decay_after) p *= keep;
+        float g = gradient[slot.offset + e] * clip, p = master[slot.offset + e];
+        // A gradient that is not finite leaves the parameter as it is and zero moments.
+        if (finite(g)) {
+            // Single roundings, as the codes are part of the format.
+            i64 at = slot.state + e;
+            float old_m = __fmul_rn(map1[codes1[at]], old1), old_v = __fmul_rn(map2[codes2[at]], old2);
+            m[j] = __fadd_rn(__fmul_rn(old_m, beta1), __fmul_rn(1.0f - beta1, g));
+            v[j] = __fadd_rn(__fmul_rn(old_v, beta2), __fmul_rn(__fmul_rn(1.0f - beta2, g), g));
+            float change = __fmul_rn(-rate * root / correction1, m[j] / __fadd_rn(sqrtf(v[j]), root * epsilon));
+            p = decay_after ? __fmul_rn(__fadd_rn(p, change), keep) : __fadd_rn(__fmul_rn(p, keep), change);
             master[slot.offset + e] = p;
-        } else if (eight_bit) {
-            m[j] = v[j] = 0.0f;
-        }
-        if (!eight_bit && ok) {
-            moment1[at] = m[j];
-            moment2[at] = v[j];
         }
         top1 = fmaxf(top1, fabsf(m[j]));
         top2 = fmaxf(top2, v[j]);
         refresh(slot, e, p);
     }
-    if (!eight_bit) return;
-
     top1 = warp_max(top1);
     top2 = warp_max(top2);
     if (first < slot.count && lane == 0) absmax1[block] = top1, absmax2[block] = top2;

@@ -52,17 +52,7 @@ public sealed partial class CudaBackend
             return;
         }
 
-        var dense = Dense(weight, x.DType);
-        if (bias.IsNone || (bias.DType == y.DType && bias.Address % 16 == 0))
-        {
-            Multiply(new Product(x, false, dense, true, y, bias, 1, false));
-        }
-        else
-        {
-            // A bias of another type than the output's is rounded to it first, as reference implementations do.
-            FillRows(bias, y);
-            Multiply(new Product(x, false, dense, true, y, TensorView.None, 1, true));
-        }
+        MultiplyWithBias(x, Dense(weight, x.DType), bias, y);
     }
 
     /// <inheritdoc/>

@@ -7,10 +7,10 @@ public sealed partial class CudaBackend
 {
     private const string MatMulFile = "MatMul.cu";
     private const int MatMulTile = 32;
-    private const int MaxGridY = 65535;
 
     private readonly Kernel _matMul = new(MatMulFile, "matmul");
     private readonly Kernel _fillRows = new(MatMulFile, "fill_rows");
+    private readonly Kernel _splitBias = new(MatMulFile, "split_bias");
     private readonly Products _products;
 
     /// <inheritdoc/>
@@ -38,38 +38,57 @@ public sealed partial class CudaBackend
         }
     }
 
-    // The library where it can, the plain kernel where it cannot. A bias the library does not take is laid down first.
-    private void Multiply(Product product)
+    // The library where it can, the plain kernel where it cannot.
+    private void Multiply(in Product product)
     {
-        if (product.Depth > 0 && _products.TryRun(product))
+        if (product.Depth == 0 || !_products.TryRun(product))
         {
-            return;
-        }
-
-        if (!product.Bias.IsNone)
-        {
-            FillRows(product.Bias, product.C);
-            Multiply(product with { Bias = TensorView.None, Accumulate = true });
-            return;
-        }
-
-        var (a, b, c) = (product.A, product.B, product.C);
-        var (aRow, aCol) = product.TransposeA ? (1, a.Stride) : (a.Stride, 1);
-        var (bRow, bCol) = product.TransposeB ? (1, b.Stride) : (b.Stride, 1);
-        var columns = (c.Cols + MatMulTile - 1) / MatMulTile;
-        for (var first = 0; first < c.Rows; first += MaxGridY * MatMulTile)
-        {
-            var rows = Math.Min(c.Rows - first, MaxGridY * MatMulTile);
-            _context.Launch(
-                _matMul, DType.U8, new LaunchShape((uint)columns, (uint)((rows + MatMulTile - 1) / MatMulTile), 1, 256,
-                    0),
-                a.Address + (nint)((long)first * aRow * a.DType.Size()), (int)a.DType, aRow, aCol, b, (int)b.DType,
-                bRow, bCol,
-                c.RowRange(first, rows), (int)c.DType, c.Stride, rows, c.Cols, product.Depth, product.Alpha,
-                accumulate);
+            MultiplyPlain(product);
         }
     }
 
-    private void FillRows(TensorView bias, TensorView y) => _context.Launch(
-        _fillRows, DType.U8, Layout.Grid(y.Count), bias, (int)bias.DType, y, (int)y.DType, y.Stride, y.Rows, y.Cols);
+    private void MultiplyPlain(in Product product)
+    {
+        var (a, b, c) = (product.A, product.B, product.C);
+        var (aRow, aCol) = product.TransposeA ? (1, a.Stride) : (a.Stride, 1);
+        var (bRow, bCol) = product.TransposeB ? (1, b.Stride) : (b.Stride, 1);
+        var columns = Tiles(c.Cols, MatMulTile);
+        for (var first = 0; first < c.Rows; first += MaxGridYz * MatMulTile)
+        {
+            var rows = Math.Min(c.Rows - first, MaxGridYz * MatMulTile);
+            _context.Launch(
+                _matMul, DType.U8, new LaunchShape((uint)columns, (uint)Tiles(rows, MatMulTile), 1, 256, 0),
+                a.Address + (nint)((long)first * aRow * a.DType.Size()), (int)a.DType, aRow, aCol, b, (int)b.DType,
+                bRow, bCol, c.RowRange(first, rows), (int)c.DType, c.Stride, rows, c.Cols, product.Depth,
+                product.Alpha, product.Accumulate, product.Bias, (int)product.Bias.DType);
+        }
+    }
+
+    // y = x Wᵀ + b: the library adds a bias of the output's type; one of F32 to a BF16 output goes in as two BF16 parts.
+    private void MultiplyWithBias(TensorView x, TensorView weight, TensorView bias, TensorView y)
+    {
+        var product = new Product(x, false, weight, true, y, bias, 1, false);
+        if (bias.IsNone || (bias.DType == y.DType && bias.Address % 16 == 0))
+        {
+            Multiply(product);
+        }
+        else if (bias.DType == y.DType)
+        {
+            _context.Launch(
+                _fillRows, DType.U8, Layout.Grid(y.Count), bias, (int)bias.DType, y, (int)y.DType, y.Stride, y.Rows,
+                y.Cols);
+            Multiply(product with { Bias = TensorView.None, Accumulate = true });
+        }
+        else if ((bias.DType, y.DType) is (DType.F32, DType.BF16) && bias.Cols <= DeviceTables.BiasCapacity)
+        {
+            var high = new TensorView(_tables.BiasHigh, DType.BF16, 1, bias.Cols);
+            _context.Launch(
+                _splitBias, DType.U8, Layout.Grid(y.Count), bias, high, y, y.Stride, y.Rows, y.Cols);
+            Multiply(product with { Bias = high, Accumulate = true });
+        }
+        else
+        {
+            MultiplyPlain(product);
+        }
+    }
 }

@@ -1,5 +1,5 @@
-// Dense product of any types, strides and alignments, for the cases the library does not take; and rows filled with a
-// bias.
+// Dense product of any types, strides and alignments, for the cases the library does not take; and a bias laid down before
+// a product.
 #include "Common.cuh"
 
 namespace {
@@ -23,7 +23,8 @@ __device__ __forceinline__ void write(void* p, i64 at, int type, float value) {
 // walked in order.
 extern "C" __global__ __launch_bounds__(256) void matmul(
     const void* a, int a_type, i64 a_row, i64 a_col, const void* b, int b_type, i64 b_row, i64 b_col, void* c,
-    int c_type, i64 c_stride, int rows, int cols, int depth, float alpha, int accumulate) {
+    int c_type, i64 c_stride, int rows, int cols, int depth, float alpha, int accumulate,
+    const void* bias, int bias_type) {
     // One word of padding: the transposed side is written column by column.
     __shared__ float tile_a[TILE][TILE + 1], tile_b[TILE][TILE + 1];
     int tx = threadIdx.x % TILE, ty = threadIdx.x / TILE;
@@ -48,9 +49,26 @@ extern "C" __global__ __launch_bounds__(256) void matmul(
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        i64 row = row0 + ty + 8 * i, at = row * c_stride + col0 + tx;
-        if (row < rows && col0 + tx < cols) write(c, at, c_type,
-                                                  alpha * sum[i] + (accumulate ? read(c, at, c_type) : 0.0f));
+        i64 row = row0 + ty + 8 * i, col = col0 + tx, at = row * c_stride + col;
+        if (row >= rows || col >= cols) continue;
+        float value = alpha * sum[i];
+        if (bias) value += read(bias, col, bias_type);
+        if (accumulate) value += read(c, at, c_type);
+        write(c, at, c_type, value);
+    }
+}
+
+// An F32 bias as two BF16 numbers: the upper goes to a vector, the rest to every row of y. The library adds both to a
+// product in F32, where it could not have taken the bias itself.
+extern "C" __global__ __launch_bounds__(256) void split_bias(
+    const float* bias, bf16* high, bf16* y, i64 y_stride, i64 rows, i64 cols) {
+    for (i64 item = thread_index(), end = rows * cols; item < end; item += thread_count()) {
+        i64 row;
+        u32 col;
+        split(item, (u32)cols, row, col);
+        bf16 upper = from_float<bf16>(bias[col]);
+        if (row == 0) high[col] = upper;
+        y[row * y_stride + col] = from_float<bf16>(bias[col] - to_float(upper));
     }
 }
 

@@ -9,7 +9,7 @@ namespace Nibble.Cuda.Runtime;
 /// <param name="B">[K, N], or [N, K] when transposed.</param>
 /// <param name="TransposeB">Read <paramref name="B"/> transposed.</param>
 /// <param name="C">[M, N].</param>
-/// <param name="Bias">[1, N] of the type of <paramref name="C"/>, or none; never together with accumulation.</param>
+/// <param name="Bias">[1, N] of the type of <paramref name="C"/>, or none.</param>
 /// <param name="Alpha">α.</param>
 /// <param name="Accumulate">Add to <paramref name="C"/>.</param>
 internal readonly record struct Product(

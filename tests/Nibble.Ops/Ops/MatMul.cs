@@ -76,8 +76,8 @@ internal static class MatMulCases
             var name = $"M={m} N={n} K={k}{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}";
             OpCase[] cases =
             [
-                new("MatMul", name, s => Multiply(s, m, n, k, ta, tb, s.Activation, 1, false)),
-                new("MatMul", $"{name}, scaled, added in F32", s => Multiply(s, m, n, k, ta, tb, s.Real, -0.5f, true)),
+                new("MatMul", name, s => Multiply(s, m, n, k, ta, tb, false, 1, false)),
+                new("MatMul", $"{name}, scaled, added in F32", s => Multiply(s, m, n, k, ta, tb, true, -0.5f, true)),
                 new("MatMul", $"{name}, F32 operands", s => MultiplyReal(s, m, n, k, ta, tb)),
             ];
             foreach (var one in cases.SelectMany(c => c.InBothLayouts()))
@@ -89,19 +89,20 @@ internal static class MatMulCases
 
     private static OpCase Large(bool ta, bool tb) => new(
         "MatMul", $"M=150 N=785 K=520{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}, added",
-        s => Multiply(s, 150, 785, 520, ta, tb, s.Activation, 1, true));
+        s => Multiply(s, 150, 785, 520, ta, tb, false, 1, true));
 
     private static OpCase[] Adapter(int t, int c, int r) =>
         new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }.InBothLayouts();
 
     private static void Multiply(
-        OpScope s, int m, int n, int k, bool ta, bool tb, DType output, float alpha, bool accumulate)
+        OpScope s, int m, int n, int k, bool ta, bool tb, bool real, float alpha, bool accumulate)
     {
         var a = s.Input("a", ta ? k : m, ta ? m : k);
         var b = s.Input("b", tb ? n : k, tb ? k : n);
+        // Which type the numbers are rounded to is the case's, not the backend's: in the reference both are F64.
         var c = accumulate
-            ? output == s.Activation ? s.Input("c", m, n) : s.RealInput("c", s.Normal(m, n))
-            : s.Fresh(output, m, n);
+            ? real ? s.RealInput("c", s.Normal(m, n)) : s.Input("c", m, n)
+            : s.Fresh(real ? s.Real : s.Activation, m, n);
         s.Expect("c", c, new Tolerance(ToleranceClass.Product, k + 1));
         s.Backend.MatMul(a, ta, b, tb, c, alpha, accumulate);
     }
