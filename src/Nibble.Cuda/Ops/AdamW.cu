@@ -84,7 +84,8 @@ extern "C" __global__ __launch_bounds__(256) void adamw(
     float rate = learning_rate * slot.learning_rate_ratio;
     float keep = slot.flags & DECAYS ? 1.0f - rate * decay : 1.0f;
     if (!eight_bit) {
-        // Rounded once per result: double costs nothing here, and the last bits do not depend on how the rule is written.
+        // Rounded once per result: double costs nothing here, and the last bits do not depend on how the rule is
+        // written.
         double b1 = beta1, b2 = beta2;
 #pragma unroll 1
         for (int e = first + lane; e < slot.count && e < first + PER_WARP; e += WARP) {

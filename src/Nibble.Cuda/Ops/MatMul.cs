@@ -64,7 +64,8 @@ public sealed partial class CudaBackend
         }
     }
 
-    // y = x Wᵀ + b: the library adds a bias of the output's type; one of F32 to a BF16 output goes in as two BF16 parts.
+    // y = x Wᵀ + b: the library adds a bias of the output's type; one of F32 to a BF16 output goes in as two BF16
+    // parts.
     private void MultiplyWithBias(TensorView x, TensorView weight, TensorView bias, TensorView y)
     {
         var product = new Product(x, false, weight, true, y, bias, 1, false);

@@ -1,5 +1,5 @@
-// Dense product of any types, strides and alignments, for the cases the library does not take; and a bias laid down before
-// a product.
+// Dense product of any types, strides and alignments, for the cases the library does not take; and a bias laid down
+// before a product.
 #include "Common.cuh"
 
 namespace {
