@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Ops.Tests;
 
 /// <summary>
-/// Passes ops on to another backend, several times each: the first call may build what is kept, later ones may not allocate.
-/// The numbers of in-place ops change with that; only bytes are looked at.
+/// Passes ops on to another backend, several times each: the first call may build what is kept, later ones may not
+/// allocate. The numbers of in-place ops change with that; only bytes are looked at.
 /// </summary>
 internal sealed class AllocationMeter(IBackend inner) : IBackend
 {
@@ -56,11 +56,14 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
     public void Rope(TensorView x, TensorView positions, TensorView table, bool inverse) =>
         Measure(() => inner.Rope(x, positions, table, inverse));
 
-    public void GatherRows(TensorView x, TensorView index, TensorView y) => Measure(() => inner.GatherRows(x, index, y));
+    public void GatherRows(TensorView x, TensorView index, TensorView y) =>
+        Measure(() => inner.GatherRows(x, index, y));
 
-    public void ScatterRows(TensorView x, TensorView index, TensorView y) => Measure(() => inner.ScatterRows(x, index, y));
+    public void ScatterRows(TensorView x, TensorView index, TensorView y) =>
+        Measure(() => inner.ScatterRows(x, index, y));
 
-    public void Embedding(TensorView ids, TensorView table, TensorView y) => Measure(() => inner.Embedding(ids, table, y));
+    public void Embedding(TensorView ids, TensorView table, TensorView y) =>
+        Measure(() => inner.Embedding(ids, table, y));
 
     public void SwiGlu(TensorView gateUp, TensorView h) => Measure(() => inner.SwiGlu(gateUp, h));
 

@@ -41,7 +41,8 @@ public sealed class EightBitGoldenTests
         for (var step = 0; step < 6; step++)
         {
             device.Upload(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(Padded(Numbers($"g{step}"), padded)), gradient);
-            device.AdamW(parameters, state, new AdamWStep(LearningRate, 0.9f, 0.999f, 1e-8f, 0.01f, step + 1, 0, true), norm);
+            device.AdamW(
+                parameters, state, new AdamWStep(LearningRate, 0.9f, 0.999f, 1e-8f, 0.01f, step + 1, 0, true), norm);
             var now = Numbers($"step{step}.p");
             CompareParameters(before, now, tensors.Read<float>(master), allowed, step);
             before = now;
@@ -60,9 +61,10 @@ public sealed class EightBitGoldenTests
         Assert.Equal(golden.ReadSingle(golden.Get("qmap2")), CodeTables.Unsigned.ToArray());
     }
 
-    // The card's fast powf(β2, t) is a few units in the last place off, which 1 - β2^t magnifies: in all six steps the golden's
-    // moves are shorter than exact ones by 3e-5, 5e-5 at most; 7e-5 is granted, and two roundings of p a step. A code one step
-    // away moves a later update by the map's resolution (up to 7 % of a moment), in as few elements as codes may differ.
+    // The card's fast powf(β2, t) is a few units in the last place off, which 1 - β2^t magnifies: in all six steps the
+    // golden's moves are shorter than exact ones by 3e-5, 5e-5 at most; 7e-5 is granted, and two roundings of p a step.
+    // A code one step away moves a later update by the map's resolution (up to 7 % of a moment), in as few elements as
+    // codes may differ.
     private static void CompareParameters(float[] before, float[] want, float[] got, double[] allowed, int step)
     {
         var far = 0;
@@ -76,10 +78,12 @@ public sealed class EightBitGoldenTests
                 error <= allowed[i] + 0.1 * move + 1e-4, $"step {step}, element {i}: expected {want[i]:G9}, got {got[i]:G9}");
         }
 
-        Assert.True(far <= want.Length * Tolerance.CodeShare * step, $"step {step}: {far} of {want.Length} parameters differ");
+        Assert.True(
+            far <= want.Length * Tolerance.CodeShare * step, $"step {step}: {far} of {want.Length} parameters differ");
     }
 
-    private static void CompareState(SafetensorsFile golden, string key, OptimizerState state, HostTensors tensors, int count)
+    private static void CompareState(
+        SafetensorsFile golden, string key, OptimizerState state, HostTensors tensors, int count)
     {
         if (!state.IsEightBit[0])
         {
@@ -94,14 +98,16 @@ public sealed class EightBitGoldenTests
         CompareCodes(golden, $"{key}.state2", tensors.Read<byte>(state.Codes2), count);
     }
 
-    // Six operations in binary32, fused or not: 6 u of the larger term; after a code one step away, the map's resolution.
+    // Six operations in binary32, fused or not: 6 u of the larger term; after a code one step away, the map's
+    // resolution.
     private static void CompareSingles(SafetensorsFile golden, string name, float[] got)
     {
         var want = golden.ReadSingle(golden.Get(name));
         var scale = want.Max(Math.Abs);
         for (var i = 0; i < want.Length; i++)
         {
-            Assert.True(Math.Abs(want[i] - got[i]) <= 4e-7f * scale, $"{name}[{i}]: expected {want[i]:G9}, got {got[i]:G9}");
+            Assert.True(
+                Math.Abs(want[i] - got[i]) <= 4e-7f * scale, $"{name}[{i}]: expected {want[i]:G9}, got {got[i]:G9}");
         }
     }
 

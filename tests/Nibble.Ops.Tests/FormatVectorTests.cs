@@ -6,7 +6,8 @@ namespace Nibble.Ops.Tests;
 /// <summary>Published vectors of the 4-bit and 8-bit formats, on the reference and the CPU.</summary>
 public sealed class FormatVectorTests
 {
-    public static TheoryData<string> Backends() => [.. TestBackends.Cpus.Concat(TestBackends.Cards).Prepend("reference")];
+    public static TheoryData<string> Backends() =>
+        [.. TestBackends.Cpus.Concat(TestBackends.Cards).Prepend("reference")];
 
     [Theory]
     [MemberData(nameof(Backends))]
@@ -22,7 +23,8 @@ public sealed class FormatVectorTests
 
     [Theory]
     [MemberData(nameof(Backends))]
-    public void Nf4_OddCount_PadsWithTheCodeOfZero(string backend) => CheckNf4(backend, [0.25f, -0.5f, 0.125f], 0.5f, "c0a7");
+    public void Nf4_OddCount_PadsWithTheCodeOfZero(string backend) =>
+        CheckNf4(backend, [0.25f, -0.5f, 0.125f], 0.5f, "c0a7");
 
     [Theory]
     [MemberData(nameof(Backends))]
@@ -38,7 +40,8 @@ public sealed class FormatVectorTests
         var y = tensors.Empty(DType.F32, 1, 64);
         device.Dequantize4Bit(
             new QuantizedMatrix(
-                FourBitCode.Nf4, 1, 64, tensors.Row(bytes), tensors.Row([0.390625f]), TensorView.None, TensorView.None, 0),
+                FourBitCode.Nf4, 1, 64, tensors.Row(bytes), tensors.Row([0.390625f]), TensorView.None,
+                TensorView.None, 0),
             y);
         Assert.Equal(
             [0xbe8b3d12, 0x00000000, 0x3e909764, 0xbe52077b],
@@ -78,7 +81,8 @@ public sealed class FormatVectorTests
             device.AdamW(parameters, state, new AdamWStep(1e-3f, 0.9f, 0.999f, 1e-8f, 0.01f, t, 0, true), norm);
         }
 
-        // The vector's parameters are given to 1e-8; its maxima hold to the roundings of 1 - β and of a product (2e-7 and 1.3e-5 of 1 - β2).
+        // The vector's parameters are given to 1e-8; its maxima hold to the roundings of 1 - β and of a product (2e-7
+        // and 1.3e-5 of 1 - β2).
         Step(1, [0.1f, -0.02f, 0.003f]);
         Near([0.498995010, -0.248997510, 0.098999015], tensors.Read<float>(master), 1.5e-8);
         Assert.Equal<byte>([255, 56, 166], tensors.Read<byte>(state.Codes1).Take(3));

@@ -52,8 +52,8 @@ public sealed class FourBitGoldenTests
         var (bytes, nested) = (tensors.Empty(DType.U8, 1, absMax.Cols), tensors.Empty(DType.F32, 1, (absMax.Cols + 255) / 256));
         var offset = device.QuantizeAbsMax(absMax, bytes, nested);
 
-        // The offset is torch.mean: its order of summation is its own, so two units in the last place are granted; the nested
-        // maxima are differences from it and move with it. The codes do not move in any golden.
+        // The offset is torch.mean: its order of summation is its own, so two units in the last place are granted; the
+        // nested maxima are differences from it and move with it. The codes do not move in any golden.
         var expected = golden.ReadSingle(golden.Get($"{key}.dq.offset"))[0];
         Assert.InRange(offset, expected * (1 - 2.4e-7f), expected * (1 + 2.4e-7f));
         Assert.Equal(golden.ReadAll<byte>(golden.Get($"{key}.dq.absmax_u8")), tensors.Read<byte>(bytes));
@@ -77,7 +77,8 @@ public sealed class FourBitGoldenTests
             var name = $"{key}.{(nested ? "dq" : "sq")}";
             var entry = golden.Get($"{name}.dequant");
             var matrix = new QuantizedMatrix(
-                code, (int)entry.Shape[0], (int)entry.Shape[1], tensors.Row(golden.ReadAll<byte>(golden.Get($"{name}.packed"))),
+                code, (int)entry.Shape[0], (int)entry.Shape[1], tensors.Row(
+                    golden.ReadAll<byte>(golden.Get($"{name}.packed"))),
                 nested
                     ? tensors.Row(golden.ReadAll<byte>(golden.Get($"{name}.absmax_u8")))
                     : tensors.Row(golden.ReadSingle(golden.Get($"{name}.absmax"))),
@@ -86,7 +87,8 @@ public sealed class FourBitGoldenTests
                 nested ? golden.ReadSingle(golden.Get($"{name}.offset"))[0] : 0);
             var y = tensors.Empty(entry.DType!.Value, matrix.Rows, matrix.Cols);
             device.Dequantize4Bit(matrix, y);
-            Assert.Equal(Bytes(golden, entry), tensors.Read<byte>(new TensorView(y.Address, DType.U8, 1, (int)y.Bytes)));
+            Assert.Equal(
+                Bytes(golden, entry), tensors.Read<byte>(new TensorView(y.Address, DType.U8, 1, (int)y.Bytes)));
         }
     }
 
@@ -97,8 +99,8 @@ public sealed class FourBitGoldenTests
         Assert.Equal(golden.ReadSingle(golden.Get("nested_code")), CodeTables.Signed.ToArray());
     }
 
-    // NF4: byte by byte. FP4's thresholds are simple fractions that BF16 weights hit exactly, and the card's reciprocal is
-    // approximate: there, and only within two units in the last place of a threshold, a code may be the neighbour's.
+    // NF4: byte by byte. FP4's thresholds are simple fractions that BF16 weights hit exactly, and the card's reciprocal
+    // is approximate: there, and only within two units in the last place of a threshold, a code may be the neighbour's.
     private static void CompareCodes(FourBitCode code, byte[] want, byte[] got, float[] x, float[] absMax)
     {
         if (code == FourBitCode.Nf4)
@@ -120,7 +122,8 @@ public sealed class FourBitGoldenTests
         }
     }
 
-    private static SafetensorsFile Open() => SafetensorsFile.Open(Repository.PathTo("tests", "goldens", "nf4.safetensors"));
+    private static SafetensorsFile Open() =>
+        SafetensorsFile.Open(Repository.PathTo("tests", "goldens", "nf4.safetensors"));
 
     private static string Key(FourBitCode code, string input) => $"{(code == FourBitCode.Nf4 ? "nf4" : "fp4")}.{input}";
 

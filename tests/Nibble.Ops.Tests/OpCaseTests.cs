@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Ops.Tests;
 
 /// <summary>
-/// Every case of every op: value against the reference, two runs bit-equal, gradient against differences. A test is one op on
-/// one backend; a failure lists each case with its worst element.
+/// Every case of every op: value against the reference, two runs bit-equal, gradient against differences. A test is one
+/// op on one backend; a failure lists each case with its worst element.
 /// </summary>
 public sealed class OpCaseTests
 {
@@ -55,7 +55,8 @@ public sealed class OpCaseTests
     }
 
     [Fact]
-    public void Cases_All_HaveUniqueNames() => Assert.Empty(OpCases.All.GroupBy(c => c.Id).Where(g => g.Count() > 1).Select(g => g.Key));
+    public void Cases_All_HaveUniqueNames() =>
+        Assert.Empty(OpCases.All.GroupBy(c => c.Id).Where(g => g.Count() > 1).Select(g => g.Key));
 
     [Fact]
     public void Contract_EveryOp_HasCases()
@@ -83,7 +84,8 @@ public sealed class OpCaseTests
     {
         using var device = TestBackends.Open(backend);
         Check(op, c => OpCheck.Values(
-            c, device, Expected.GetOrAdd((c, device.ActivationType), key => OpRunner.RunReference(key.Item1, key.Item2))));
+            c, device, Expected.GetOrAdd(
+                (c, device.ActivationType), key => OpRunner.RunReference(key.Item1, key.Item2))));
     }
 
     private static void CheckRepeat(string backend, string op)

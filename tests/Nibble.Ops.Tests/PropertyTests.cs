@@ -25,7 +25,8 @@ public sealed class PropertyTests
                 device.Quantize4Bit(tensors.Row(x), FourBitCode.Nf4, codes, scales);
                 var y = tensors.Empty(DType.F32, 1, x.Length);
                 device.Dequantize4Bit(
-                    new QuantizedMatrix(FourBitCode.Nf4, 1, x.Length, codes, scales, TensorView.None, TensorView.None, 0), y);
+                    new QuantizedMatrix(
+                        FourBitCode.Nf4, 1, x.Length, codes, scales, TensorView.None, TensorView.None, 0), y);
                 var (values, absMax) = (tensors.Read<float>(y), tensors.Read<float>(scales));
                 for (var i = 0; i < x.Length; i++)
                 {
@@ -76,7 +77,8 @@ public sealed class PropertyTests
             gap = Math.Min(gap, Math.Abs(x - (double)value * absMax));
         }
 
-        // The reciprocal of a subnormal maximum is infinite, as in the format's own kernel: such a block has no promise.
+        // The reciprocal of a subnormal maximum is infinite, as in the format's own kernel: such a block has no
+        // promise.
         return absMax < 1.2e-38f || Math.Abs((double)x - y) <= gap + 4 * Math.Pow(2, -24) * absMax;
     }
 }

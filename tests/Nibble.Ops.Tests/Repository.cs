@@ -19,6 +19,7 @@ internal static class Repository
             folder = folder.Parent;
         }
 
-        return folder?.FullName ?? throw new InvalidOperationException($"no Nibble.slnx above {AppContext.BaseDirectory}");
+        return folder?.FullName ?? throw new InvalidOperationException(
+            $"no Nibble.slnx above {AppContext.BaseDirectory}");
     }
 }

@@ -8,6 +8,10 @@ namespace Nibble.Ops.Tests;
 /// <summary>The backends every case runs on: the one place that names them.</summary>
 internal static class TestBackends
 {
+    /// <summary>Set in a child process that plays a machine with fewer instructions: only its own choice is
+    /// run.</summary>
+    public const string ChildVariable = "NIBBLE_TEST_CHILD";
+
     private const string CpuPrefix = "cpu ";
     private const string CudaPrefix = "cuda ";
 
@@ -20,7 +24,9 @@ internal static class TestBackends
     public static string DefaultCpu { get; } = CpuPrefix + InstructionSets.Name(InstructionSets.Choose());
 
     /// <summary>The CPU with every instruction set of this machine.</summary>
-    public static IReadOnlyList<string> Cpus { get; } = [.. InstructionSets.Available.Select(s => CpuPrefix + InstructionSets.Name(s))];
+    public static IReadOnlyList<string> Cpus { get; } = Environment.GetEnvironmentVariable(ChildVariable) is null
+        ? [.. InstructionSets.Available.Select(s => CpuPrefix + InstructionSets.Name(s))]
+        : [DefaultCpu];
 
     /// <summary>A card, with activations as in training and as on the CPU.</summary>
     public static IReadOnlyList<string> Cards { get; } = [.. CudaTypes.Select(t => CudaPrefix + t)];
@@ -30,7 +36,8 @@ internal static class TestBackends
     {
         "reference" => new ReferenceBackend(),
         _ when name.StartsWith(CpuPrefix, StringComparison.Ordinal) => OpenCpu(name, 2),
-        _ when name.StartsWith(CudaPrefix, StringComparison.Ordinal) => OpenCard(CudaTypes.Single(t => CudaPrefix + t == name)),
+        _ when name.StartsWith(CudaPrefix, StringComparison.Ordinal) =>
+            OpenCard(CudaTypes.Single(t => CudaPrefix + t == name)),
         _ => throw new ArgumentException($"expected a name of {nameof(TestBackends)}, got {name}"),
     };
 

@@ -11,8 +11,8 @@ public enum Layout
 }
 
 /// <summary>
-/// One call of an op on inputs that are the same on every machine. To add a case, add a line to the list in the op's own file
-/// under <c>Ops/</c>; to add an op, add its file there and name its list in <see cref="OpCases"/>.
+/// One call of an op on inputs that are the same on every machine. To add a case, add a line to the list in the op's
+/// own file under <c>Ops/</c>; to add an op, add its file there and name its list in <see cref="OpCases"/>.
 /// </summary>
 /// <param name="Op">Name of the method of the contract.</param>
 /// <param name="Name">Shape and options.</param>

@@ -5,7 +5,8 @@ namespace Nibble.Ops;
 /// <summary>What a comparison found.</summary>
 /// <param name="Case">Case and backend.</param>
 /// <param name="Passed">Whether every element is within its limit.</param>
-/// <param name="Worst">Largest error as a share of its limit; infinite where no error is allowed and there is one.</param>
+/// <param name="Worst">Largest error as a share of its limit; infinite where no error is allowed and there is
+/// one.</param>
 /// <param name="Where">Output, row and column of the worst element, with both values and the limit.</param>
 public sealed record OpDifference(string Case, bool Passed, double Worst, string Where)
 {
@@ -28,7 +29,8 @@ public static class OpCheck
         ArgumentNullException.ThrowIfNull(opCase);
         ArgumentNullException.ThrowIfNull(backend);
         expected ??= OpRunner.RunReference(opCase, backend.ActivationType);
-        return Compare($"{opCase.Id} on {backend.Name}", expected, OpRunner.Run(opCase, backend), backend.ActivationType);
+        return Compare(
+            $"{opCase.Id} on {backend.Name}", expected, OpRunner.Run(opCase, backend), backend.ActivationType);
     }
 
     /// <summary>Runs a case on each of two backends (or twice on one) and compares bits.</summary>
@@ -45,8 +47,9 @@ public static class OpCheck
     }
 
     /// <summary>
-    /// Compares the gradients a case claims with central differences of its own forward pass, on the reference in double. Small
-    /// inputs are moved element by element, large ones along random directions: a wrong gradient is orthogonal to none of them.
+    /// Compares the gradients a case claims with central differences of its own forward pass, on the reference in
+    /// double. Small inputs are moved element by element, large ones along random directions: a wrong gradient is
+    /// orthogonal to none of them.
     /// </summary>
     /// <param name="opCase">A case with <see cref="OpCase.HasGradient"/>.</param>
     public static OpDifference Gradient(OpCase opCase)

@@ -3,8 +3,9 @@ using Nibble.Tensors;
 namespace Nibble.Ops;
 
 /// <summary>
-/// What a case's body works with: a backend, seeded inputs, and the outputs to compare. Every tensor stands between guard
-/// bytes that must survive, gaps between rows included; fresh outputs hold NaN, so an element that is not written shows.
+/// What a case's body works with: a backend, seeded inputs, and the outputs to compare. Every tensor stands between
+/// guard bytes that must survive, gaps between rows included; fresh outputs hold NaN, so an element that is not written
+/// shows.
 /// </summary>
 public sealed class OpScope : IDisposable
 {
@@ -54,7 +55,8 @@ public sealed class OpScope : IDisposable
     /// <param name="rows">Rows.</param>
     /// <param name="cols">Columns.</param>
     /// <param name="scale">Standard deviation.</param>
-    public TensorView Input(string name, int rows, int cols, double scale = 1) => Input(name, Activation, rows, cols, scale);
+    public TensorView Input(string name, int rows, int cols, double scale = 1) =>
+        Input(name, Activation, rows, cols, scale);
 
     /// <summary>Normal numbers.</summary>
     /// <param name="name">Name.</param>
@@ -69,7 +71,8 @@ public sealed class OpScope : IDisposable
     /// <summary>Given numbers.</summary>
     /// <param name="name">Name.</param>
     /// <param name="type">Element type.</param>
-    /// <param name="values">Rows of numbers; rounded to <paramref name="type"/>, and activations to the type compared with.</param>
+    /// <param name="values">Rows of numbers; rounded to <paramref name="type"/>, and activations to the type compared
+    /// with.</param>
     public TensorView Input(string name, DType type, double[,] values) =>
         Input(name, type, type == Activation ? _inputs : type, values);
 
@@ -114,7 +117,8 @@ public sealed class OpScope : IDisposable
     /// <param name="type">Element type.</param>
     /// <param name="rows">Rows.</param>
     /// <param name="cols">Columns.</param>
-    /// <param name="values">By row-major index; rounded to <paramref name="type"/> and to the type compared with.</param>
+    /// <param name="values">By row-major index; rounded to <paramref name="type"/> and to the type compared
+    /// with.</param>
     public TensorView Gapless(DType type, int rows, int cols, Func<int, double> values) =>
         Make(type, rows, cols, false, i => Rounded(values(i), type == Activation ? _inputs : type));
 
@@ -206,7 +210,8 @@ public sealed class OpScope : IDisposable
         CheckGuards();
         return
         [
-            .. _expected.Select(e => new OpOutput(e.Name, e.View.DType, e.View.Rows, e.View.Cols, Read(e.View), e.Tolerance)),
+            .. _expected.Select(
+                e => new OpOutput(e.Name, e.View.DType, e.View.Rows, e.View.Cols, Read(e.View), e.Tolerance)),
             .. _reported,
         ];
     }

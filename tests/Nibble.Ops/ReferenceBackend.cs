@@ -4,9 +4,10 @@ using Nibble.Tensors;
 namespace Nibble.Ops;
 
 /// <summary>
-/// What every op means, in the fewest lines: scalar, in order, in double. Quantisation follows the binary32 recipe bit by
-/// bit instead, because there the rounding is the meaning. It runs whole (small) models, so that gradients written by hand
-/// can be checked against differences. One file per op under <c>Ops/</c> holds the mathematics and the cases that prove it.
+/// What every op means, in the fewest lines: scalar, in order, in double. Quantisation follows the binary32 recipe bit
+/// by bit instead, because there the rounding is the meaning. It runs whole (small) models, so that gradients written
+/// by hand can be checked against differences. One file per op under <c>Ops/</c> holds the mathematics and the cases
+/// that prove it.
 /// </summary>
 public sealed partial class ReferenceBackend : IBackend
 {
@@ -14,7 +15,8 @@ public sealed partial class ReferenceBackend : IBackend
 
     /// <summary>A reference.</summary>
     /// <param name="rounding">BF16 rounds where the contract rounds an intermediate value to the activation type
-    /// (dequantised weights, the normalised value of RmsNorm, the residual sum), to compare with a BF16 backend; F64 rounds nothing.</param>
+    /// (dequantised weights, the normalised value of RmsNorm, the residual sum), to compare with a BF16 backend; F64
+    /// rounds nothing.</param>
     public ReferenceBackend(DType rounding = DType.F64) => _rounding = rounding;
 
     /// <inheritdoc/>
@@ -75,7 +77,8 @@ public sealed partial class ReferenceBackend : IBackend
         }
     }
 
-    private double Round(double value) => _rounding == DType.BF16 ? Bf16.ToSingle(Bf16.FromSingle((float)value)) : value;
+    private double Round(double value) =>
+        _rounding == DType.BF16 ? Bf16.ToSingle(Bf16.FromSingle((float)value)) : value;
 
     private sealed unsafe class HostMemory(long bytes, MemoryKind kind) : DeviceMemory(Take(bytes), bytes, kind)
     {

@@ -48,10 +48,9 @@ public sealed record ToleranceRow(
     ToleranceClass Class, DType Type, double Own, double Inner, double Summed, string Reason);
 
 /// <summary>
-/// The tolerance of one output: <c>|x - ref| ≤ (a |ref| + b rms) u(type) + c u(F32) √K max(|ref|, rms)</c>, with
-/// u = 2^-24 for F32,
-/// 2^-8 for BF16, 2^-11 for F16 (half the gap between neighbours at 1) and rms over the whole reference tensor. The unit at a
-/// is that of the type the output is stored in; a sum kept in F64 has all its units in F64.
+/// The tolerance of one output: <c>|x - ref| ≤ (a |ref| + b rms) u(type) + c u(F32) √K max(|ref|, rms)</c>, with u =
+/// 2^-24 for F32, 2^-8 for BF16, 2^-11 for F16 (half the gap between neighbours at 1) and rms over the whole reference
+/// tensor. The unit at a is that of the type the output is stored in; a sum kept in F64 has all its units in F64.
 /// </summary>
 /// <param name="Class">How the output comes about.</param>
 /// <param name="Terms">K, terms summed into an element.</param>
@@ -124,8 +123,8 @@ public readonly record struct Tolerance(ToleranceClass Class, int Terms = 1)
             return 0;
         }
 
-        // An F32 output of a BF16 backend is not rounded at the end; values rounded on the way (b) still count. A sum kept in
-        // F64 has been nothing else.
+        // An F32 output of a BF16 backend is not rounded at the end; values rounded on the way (b) still count. A sum
+        // kept in F64 has been nothing else.
         var row = Row(activations);
         var inner = Unit(storage == DType.F64 ? DType.F64 : activations);
         var summed = Unit(storage == DType.F64 ? DType.F64 : DType.F32);

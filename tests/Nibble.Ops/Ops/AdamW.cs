@@ -150,19 +150,7 @@ internal static class AdamWCases
         .. Steps("step 500, decay before", First with { Step = 500, DecayAfter = false, WeightDecay = 0.1f }),
         .. Steps("no decay", First with { Step = 2, WeightDecay = 0 }),
         .. Norms(1), .. Norms(64), .. Norms(65), .. Norms(10_007), .. Norms(200_000),
-        new("RefreshCompute", "six tensors", s =>
-        {
-            var parameters = Parameters(s, Mixed, false);
-            s.Backend.RefreshCompute(parameters);
-        }),
-        new("RefreshCompute", "six tensors, strided", s =>
-        {
-            var parameters = Parameters(s, Mixed, false);
-            s.Backend.RefreshCompute(parameters);
-        })
-        {
-            Layout = Layout.Strided,
-        },
+        .. new OpCase("RefreshCompute", "six tensors", s => s.Backend.RefreshCompute(Parameters(s, Mixed, false))).InBothLayouts(),
     ];
 
     private static IEnumerable<OpCase> Steps(string name, AdamWStep step)
@@ -179,7 +167,8 @@ internal static class AdamWCases
     private static OpCase[] Norms(int n) =>
     [
         new("GradientNorm", $"n={n}", s => s.Backend.GradientNorm(
-            s.Gapless(DType.F32, 1, n, Row(s.Normal(1, n, 0.01))), s.Output("norm", DType.F32, 1, 1, new(ToleranceClass.Optimizer)))),
+            s.Gapless(DType.F32, 1, n, Row(s.Normal(1, n, 0.01))),
+            s.Output("norm", DType.F32, 1, 1, new(ToleranceClass.Optimizer)))),
     ];
 
     private static void Step(OpScope s, (int Rows, int Cols)[] sizes, AdamWStep step, bool eightBit, bool infinite)
@@ -189,7 +178,8 @@ internal static class AdamWCases
         foreach (var (name, view) in state.Tensors)
         {
             Fill(s, name, view, step.Step > 1);
-            s.Expect(name, view, new Tolerance(view.DType == DType.U8 ? ToleranceClass.Codes : ToleranceClass.Optimizer));
+            s.Expect(
+                name, view, new Tolerance(view.DType == DType.U8 ? ToleranceClass.Codes : ToleranceClass.Optimizer));
         }
 
         var norm = s.Gapless(DType.F32, 1, 1);
@@ -203,7 +193,8 @@ internal static class AdamWCases
         for (var i = 0; i < sizes.Length; i++)
         {
             var (rows, cols) = sizes[i];
-            var compute = i % 3 == 2 ? TensorView.None : s.Output($"compute {i}", s.Activation, rows, cols, new(ToleranceClass.Elementwise));
+            var compute = i % 3 == 2 ? TensorView.None : s.Output(
+                $"compute {i}", s.Activation, rows, cols, new(ToleranceClass.Elementwise));
             slots.Add(new ParameterSlot(
                 $"p{i}", offset, rows, cols, compute, i % 2 == 0 ? 1 : 2.5f, i == 1 ? 16 : 1, i != 2));
             offset += (rows * cols + 63) / 64 * 64;

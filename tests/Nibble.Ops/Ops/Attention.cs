@@ -108,7 +108,8 @@ public sealed partial class ReferenceBackend
         }
     }
 
-    private static double[] Scores(Elements q, Elements k, int head, int i, int first, int last, in AttentionShape shape)
+    private static double[] Scores(
+        Elements q, Elements k, int head, int i, int first, int last, in AttentionShape shape)
     {
         var scores = new double[Math.Max(0, last - first + 1)];
         for (var j = first; j <= last; j++)
@@ -165,7 +166,8 @@ internal static class AttentionCases
             + (sharp > 1 ? " peaked" : "");
         return
         [
-            .. new OpCase("Attention", name, s => Forward(s, lengths, heads, kvHeads, d, window, sharp)).InBothLayouts(),
+            .. new OpCase("Attention", name, s => Forward(s, lengths, heads, kvHeads, d, window, sharp))
+                .InBothLayouts(),
             .. new OpCase("AttentionBackward", name, s => Backward(s, lengths, heads, kvHeads, d, window, sharp))
             {
                 HasGradient = lengths.Sum() < 100,
@@ -185,7 +187,8 @@ internal static class AttentionCases
     {
         var (t, shape, cu) = (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
         var qkv = s.Input("qkv", t, (heads + 2 * kvHeads) * d, sharp);
-        var o = s.Output("o", s.Activation, t, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
+        var o = s.Output(
+            "o", s.Activation, t, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
         var lse = s.Output("lse", s.Real, heads, t, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
         s.Backend.Attention(Q(qkv, shape), K(qkv, shape), V(qkv, shape), cu, cu, shape, o, lse);
     }
@@ -196,7 +199,8 @@ internal static class AttentionCases
         var (qkv, dO) = (s.Input("qkv", t, (heads + 2 * kvHeads) * d, sharp), s.Input("dO", t, heads * d));
         var (o, lse, delta) = (s.Fresh(s.Activation, t, heads * d), s.Fresh(s.Real, heads, t), s.Fresh(s.Real, heads, t));
         var dqkv = s.Output(
-            "dqkv", s.Activation, t, qkv.Cols, new Tolerance(ToleranceClass.AttentionGradient, shape.LongestKey * (heads / kvHeads) + d));
+            "dqkv", s.Activation, t, qkv.Cols,
+            new Tolerance(ToleranceClass.AttentionGradient, shape.LongestKey * (heads / kvHeads) + d));
         s.Backend.Attention(Q(qkv, shape), K(qkv, shape), V(qkv, shape), cu, cu, shape, o, lse);
         s.Loss(o, dO);
         if (s.ClaimsGradient)
@@ -205,20 +209,23 @@ internal static class AttentionCases
         }
 
         s.Backend.AttentionBackward(
-            dO, Q(qkv, shape), K(qkv, shape), V(qkv, shape), o, lse, cu, shape, delta, Q(dqkv, shape), K(dqkv, shape), V(dqkv, shape));
+            dO, Q(qkv, shape), K(qkv, shape), V(qkv, shape), o, lse, cu, shape, delta,
+            Q(dqkv, shape), K(dqkv, shape), V(dqkv, shape));
     }
 
     private static void Decode(OpScope s, int[] queries, int[] keys, int heads, int kvHeads, int d, int window)
     {
         var (n, m, shape) = (queries.Sum(), keys.Sum(), Shape(heads, kvHeads, d, window, queries, keys));
         var (q, k, v) = (s.Input("q", n, heads * d), s.Input("k", m, kvHeads * d), s.Input("v", m, kvHeads * d));
-        var o = s.Output("o", s.Activation, n, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
+        var o = s.Output(
+            "o", s.Activation, n, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
         var lse = s.Output("lse", s.Real, heads, n, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
         s.Backend.Attention(q, k, v, Boundaries(s, queries), Boundaries(s, keys), shape, o, lse);
     }
 
     private static AttentionShape Shape(int heads, int kvHeads, int d, int window, int[] queries, int[] keys) => new(
-        heads, kvHeads, d, (float)(1 / Math.Sqrt(d)), window, queries.DefaultIfEmpty().Max(), keys.DefaultIfEmpty().Max());
+        heads, kvHeads, d, (float)(1 / Math.Sqrt(d)), window, queries.DefaultIfEmpty().Max(),
+        keys.DefaultIfEmpty().Max());
 
     private static TensorView Boundaries(OpScope s, int[] lengths)
     {
@@ -231,7 +238,8 @@ internal static class AttentionCases
         return s.Integers(cu);
     }
 
-    private static TensorView Q(TensorView qkv, in AttentionShape shape) => qkv.ColRange(0, shape.Heads * shape.HeadDim);
+    private static TensorView Q(TensorView qkv, in AttentionShape shape) =>
+        qkv.ColRange(0, shape.Heads * shape.HeadDim);
 
     private static TensorView K(TensorView qkv, in AttentionShape shape) =>
         qkv.ColRange(shape.Heads * shape.HeadDim, shape.KvHeads * shape.HeadDim);

@@ -34,7 +34,8 @@ public sealed partial class ReferenceBackend
         Product(At(dy).ToRows(), Transposed(Numbers(weight), weight.In), weight.Out, dx, 1, accumulate);
     }
 
-    // W as the multiplication sees it: dense numbers, or 4-bit codes dequantised and rounded once to the activation type.
+    // W as the multiplication sees it: dense numbers, or 4-bit codes dequantised and rounded once to the activation
+    // type.
     private double[][] Numbers(FrozenLinear weight)
     {
         if (weight.Quantized.Length == 0)
@@ -103,7 +104,8 @@ internal static class LinearCases
         reference.Quantize4Bit(dense, code, codes, scales);
         var offset = nested ? reference.QuantizeAbsMax(scales, bytes, nestedScales) : 0;
         return new QuantizedMatrix(
-            code, rows, cols, Copy(s, codes), Copy(s, nested ? bytes : scales), nested ? Copy(s, nestedScales) : TensorView.None,
+            code, rows, cols, Copy(s, codes), Copy(s, nested ? bytes : scales),
+            nested ? Copy(s, nestedScales) : TensorView.None,
             nested ? s.Gapless(DType.F32, 1, 256, i => CodeTables.Signed[i]) : TensorView.None, offset);
     }
 
@@ -143,7 +145,8 @@ internal static class LinearCases
     private static FrozenLinear DenseWeight(OpScope s, int n, int k, bool half) =>
         new(s.Input("W", half ? DType.BF16 : s.Activation, n, k, 0.1), BiasOf(s, n, half ? Bias.None : Bias.Activation));
 
-    private static FrozenLinear Weight(OpScope s, int[] rows, int k, FourBitCode code, bool nested, Bias bias, bool resident)
+    private static FrozenLinear Weight(
+        OpScope s, int[] rows, int k, FourBitCode code, bool nested, Bias bias, bool resident)
     {
         var parts = Array.ConvertAll(rows, n => Matrix(s, n, k, code, nested));
         var weight = new FrozenLinear(parts, BiasOf(s, rows.Sum(), bias));

@@ -92,7 +92,8 @@ internal static class MatMulCases
         s => Multiply(s, 150, 785, 520, ta, tb, false, 1, true));
 
     private static OpCase[] Adapter(int t, int c, int r) =>
-        new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }.InBothLayouts();
+        new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }
+            .InBothLayouts();
 
     private static void Multiply(
         OpScope s, int m, int n, int k, bool ta, bool tb, bool real, float alpha, bool accumulate)

@@ -136,7 +136,8 @@ internal static class QuantizeCases
 
     public static IEnumerable<OpCase> All { get; } =
     [
-        .. Matrices(0, 64, 1), .. Matrices(1, 1, 1), .. Matrices(3, 100, 1), .. Matrices(4, 64, 1), .. Matrices(5, 13, 1),
+        .. Matrices(0, 64, 1), .. Matrices(1, 1, 1), .. Matrices(3, 100, 1), .. Matrices(4, 64, 1),
+        .. Matrices(5, 13, 1),
         .. Matrices(2, 64, 1e-30), .. Matrices(17, 192, 1e4), .. Matrices(128, 258, 0.02),
         .. Scales(1), .. Scales(4), .. Scales(255), .. Scales(256), .. Scales(257), .. Scales(3000),
     ];

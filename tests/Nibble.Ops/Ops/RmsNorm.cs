@@ -97,8 +97,8 @@ internal static class RmsNormCases
 {
     private const float Epsilon = 1e-6f;
 
-    // A single column is normalised to ±1 but for ε: with a small one its gradient is a bend too sharp for differences and all
-    // cancellation.
+    // A single column is normalised to ±1 but for ε: with a small one its gradient is a bend too sharp for differences
+    // and all cancellation.
     private const float SingleEpsilon = 1;
 
     public static IEnumerable<OpCase> All { get; } =

@@ -43,7 +43,8 @@ internal static class SwiGluCases
 {
     public static IEnumerable<OpCase> All { get; } =
     [
-        .. Gates(0, 64, 1), .. Gates(1, 64, 1), .. Gates(3, 65, 1), .. Gates(4, 1, 2), .. Gates(9, 33, 3), .. Gates(2, 300, 40),
+        .. Gates(0, 64, 1), .. Gates(1, 64, 1), .. Gates(3, 65, 1), .. Gates(4, 1, 2), .. Gates(9, 33, 3),
+        .. Gates(2, 300, 40),
     ];
 
     private static OpCase[] Gates(int t, int f, double scale)
