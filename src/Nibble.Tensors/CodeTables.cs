@@ -13,7 +13,8 @@ public static class CodeTables
     private static readonly float[] Fp4Magnitudes =
         [0f, 0.005208333333f, 0.66666667f, 1.0f, 0.33333333f, 0.5f, 0.16666667f, 0.25f];
 
-    private static readonly float[] Fp4Values = [.. Fp4Magnitudes, .. Fp4Magnitudes.Select(m => 0f - m)];
+    // bitsandbytes' kernels apply the sign bit to zero as well: code 8 is -0.
+    private static readonly float[] Fp4Values = [.. Fp4Magnitudes, .. Fp4Magnitudes.Select(m => -m)];
 
     // Ascending thresholds on |x| and the index that holds above each: bitsandbytes csrc/kernels.cu, dQuantizeFP4.
     private static readonly float[] Fp4Thresholds =

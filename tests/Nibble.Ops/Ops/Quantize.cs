@@ -82,22 +82,18 @@ public sealed partial class ReferenceBackend
     private static float[] Dequantized(QuantizedMatrix x)
     {
         var (codes, absMax) = (At(x.Codes), At(x.AbsMax));
+        var table = CodeTables.Values(x.Code);
         var values = new float[checked(x.Rows * x.Cols)];
         for (var i = 0; i < values.Length; i++)
         {
             var pair = codes.Int(i / 2);
             var code = i % 2 == 0 ? pair >> 4 : pair & 15;
             var block = i / QuantizedMatrix.BlockSize;
-            values[i] = CodeValue(x.Code, code) * (x.IsNested ? NestedScale(x, absMax.Int(block), block) : (float)absMax[block]);
+            values[i] = table[code] * (x.IsNested ? NestedScale(x, absMax.Int(block), block) : (float)absMax[block]);
         }
 
         return values;
     }
-
-    // The sign bit of FP4 applies to zero as well.
-    private static float CodeValue(FourBitCode type, int code) => type == FourBitCode.Fp4 && code >= 8
-        ? -CodeTables.Values(type)[code & 7]
-        : CodeTables.Values(type)[code];
 
     private static float NestedScale(QuantizedMatrix x, int code, int block)
     {
