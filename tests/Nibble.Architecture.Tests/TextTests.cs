@@ -1,0 +1,98 @@
+using System.Text.RegularExpressions;
+
+namespace Nibble.Architecture.Tests;
+
+/// <summary>What the text of the repository must and must not hold.</summary>
+public sealed class TextTests
+{
+    private const int LinesWithoutReason = 400;
+    private const int LinesAtMost = 600;
+
+    // Files above the first limit, each with the reason why it reads better whole.
+    private static readonly Dictionary<string, string> LongFiles = new()
+    {
+        ["eng/examples/make_nl2bash_rows.py"] = "a list of command templates, read from top to bottom",
+        ["src/Nibble/Config/RunConfig.cs"] = "the whole typed configuration on one page, one record per section",
+        ["src/Nibble/Data/Templates/Jinja/JinjaExpressionParser.cs"] =
+            "one grammar, a method per level of precedence, read beside its specification",
+    };
+
+    // The only files that read environment variables, and for what.
+    private static readonly Dictionary<string, string> EnvironmentReaders = new()
+    {
+        ["src/Nibble.Cpu/Simd/InstructionSet.cs"] = "forces an instruction set, for tests and comparisons",
+        ["src/Nibble.Cuda/Interop/NativeLoader.cs"] = "where the CUDA libraries are",
+        ["src/Nibble.Cuda/Runtime/CudaOptions.cs"] = "the cache folder, and launches one by one for debugging",
+        ["src/Nibble/Tracking/Wandb/WandbSettings.cs"] = "the settings that W&B's own client reads",
+    };
+
+    // The rows of the example search for this word: it is their subject, not a note of ours.
+    private static readonly string[] WordIsData = ["eng/examples/make_nl2bash_rows.py"];
+
+    private static readonly string[] Code = [".cs", ".cu", ".cuh", ".py", ".sh"];
+
+    private static readonly string[] Texts =
+        [.. Code, ".csproj", ".props", ".targets", ".slnx", ".md", ".yml", ".yaml", ".json", ".jsonl", ".txt", ""];
+
+    [Fact]
+    public void LongFiles_HaveAReason()
+    {
+        var lengths = Repository.Files("", Code).ToDictionary(file => file, LineCount);
+
+        Assert.Empty(lengths.Where(file => file.Value > LinesAtMost).Select(file => $"{file.Key}: {file.Value} lines"));
+        Assert.Empty(lengths.Where(file => file.Value > LinesWithoutReason && !LongFiles.ContainsKey(file.Key))
+            .Select(file => $"{file.Key}: {file.Value} lines, and no reason in {nameof(LongFiles)}"));
+        Assert.Empty(LongFiles.Keys.Where(file => lengths.GetValueOrDefault(file) <= LinesWithoutReason)
+            .Select(file => $"{file} is no longer long: remove it from {nameof(LongFiles)}"));
+    }
+
+    [Fact]
+    public void EnvironmentVariables_AreRead_OnlyInTheListedFiles()
+    {
+        var readers = Repository.Files("src", ".cs")
+            .Where(file => Regex.IsMatch(Repository.ReadText(file), @"Environment\.(Get|Set|Expand)EnvironmentVariable"));
+
+        Assert.Equal(EnvironmentReaders.Keys.Order(StringComparer.Ordinal), readers);
+    }
+
+    [Fact]
+    public void Code_HoldsNothingUnfinished()
+    {
+        var marker = new Regex(@"\b(TO" + @"DO|FIX" + @"ME|HA" + @"CK|X" + @"XX|NotImplemented" + @"Exception)\b");
+        Assert.Empty(Matches(Repository.Files("", Code).Except(WordIsData), marker));
+    }
+
+    [Fact]
+    public void Texts_HoldNoPathOfSomebodysMachine()
+    {
+        var home = new Regex(@"(?<![\w.~}\-])/(home|root|work|Users)/[\w.]|[A-Z]:\\+Users\\");
+        Assert.Empty(Matches(Repository.Files("", Texts), home));
+    }
+
+    [Fact]
+    public void Code_IsSkippedByNoPragma()
+    {
+        // Rules are switched off once, in .editorconfig, with the reason.
+        var pragma = new Regex(@"^\s*#pragma warning", RegexOptions.Multiline);
+        Assert.Empty(Matches(Repository.Files("src", ".cs"), pragma));
+    }
+
+    [Fact]
+    public void Names_AvoidWordsThatSayNothing()
+    {
+        var vague = Assemblies.Names.SelectMany(name => Assemblies.Load(name).GetTypes())
+            .Where(type => type.Namespace?.StartsWith("Nibble", StringComparison.Ordinal) == true)
+            .Where(type => Regex.IsMatch(type.Name, "(Manager|Helper|Helpers|Util|Utils|Utility)(`|$)"))
+            .Select(type => type.FullName);
+
+        Assert.Empty(vague);
+    }
+
+    private static int LineCount(string file) => Repository.ReadText(file).Count(character => character == '\n');
+
+    private static IEnumerable<string> Matches(IEnumerable<string> files, Regex pattern) =>
+        from file in files
+        let text = Repository.ReadText(file)
+        from Match match in pattern.Matches(text)
+        select $"{file}:{text[..match.Index].Count(character => character == '\n') + 1}: {match.Value}";
+}
