@@ -1,5 +1,4 @@
 using Nibble.Checkpoints;
-using Nibble.Models.Lora;
 using Nibble.Tensors;
 using Nibble.Training;
 
