@@ -59,12 +59,13 @@ public sealed class ModelSession : IDisposable
             backend.DequantizationScratch = pieces.Scratch;
         }
 
-        _resident = pieces.Resident;
+        (_resident, _rope) = (pieces.Resident, pieces.Rope);
         Decoder = new DecoderModel(backend, Weights, Lora, pieces.Rope);
         RopeTable.Fill(backend, layout.Model.Rope, pieces.Rope);
     }
 
     private readonly TensorView[] _resident;
+    private readonly TensorView _rope;
 
     /// <summary>Device.</summary>
     public IBackend Backend { get; }
@@ -101,6 +102,10 @@ public sealed class ModelSession : IDisposable
             Backend.Zero(view);
         }
     }
+
+    /// <summary>The same graph over the same memory, its ops going through another backend that wraps this one's.</summary>
+    /// <param name="wrapper">Wrapper of <see cref="Backend"/>.</param>
+    internal DecoderModel OnBackend(IBackend wrapper) => new(wrapper, Weights, Lora, _rope);
 
     /// <summary>Dequantises the layers that stay resident.</summary>
     public void MakeResident()
