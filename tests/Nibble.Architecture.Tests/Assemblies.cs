@@ -10,9 +10,20 @@ internal static class Assemblies
     public const string Cuda = "Nibble.Cuda";
     public const string Engine = "Nibble.Engine";
     public const string Hosting = "Nibble.Hosting";
+    public const string Ops = "Nibble.Ops";
     public const string Cli = "nibble";
 
-    public static IReadOnlyList<string> Names { get; } = [Tensors, Cpu, Cuda, Engine, Hosting, Cli];
+    public static IReadOnlyList<string> Names { get; } =
+        [.. Repository.Files("src", ".csproj").Select(Path.GetFileNameWithoutExtension).OfType<string>().Select(OfProject)];
+
+    /// <summary>Assembly of a project: its own name, but for the two whose names would be one file on some
+    /// systems.</summary>
+    public static string OfProject(string project) => project switch
+    {
+        "Nibble" => Engine,
+        "Nibble.Cli" => Cli,
+        _ => project,
+    };
 
     public static Assembly Load(string name) => Assembly.Load(new AssemblyName(name));
 }
