@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Nibble.Cpu.Simd;
 
 namespace Nibble.Cpu.Gemm;
@@ -49,17 +48,11 @@ internal sealed unsafe partial class ProductEngine
     /// <param name="cols">At most a panel's columns.</param>
     /// <param name="k">Terms.</param>
     /// <param name="d">k · panel columns floats.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void CopyColumns(float* s, nint sStride, int cols, int k, float* d)
     {
         if (cols == _panelCols)
         {
-            var bytes = (uint)(_panelCols * sizeof(float));
-            for (; k > 0; k--, s += sStride, d += _panelCols)
-            {
-                Unsafe.CopyBlockUnaligned(d, s, bytes);
-            }
-
+            _rows.CopyRows(s, sStride, cols, k, d, _panelCols);
             return;
         }
 
@@ -96,7 +89,15 @@ internal sealed unsafe partial class ProductEngine
             return;
         }
 
+        // Whole vectors where A has that many columns left; what spills is overwritten by the next k.
         var s = p.A + k0 * p.AStride + row;
+        var vectors = (rows + _tiles.Lanes - 1) / _tiles.Lanes * _tiles.Lanes;
+        if (row + vectors <= p.M)
+        {
+            _rows.CopyRows(s, p.AStride, vectors, k, d, rows);
+            return;
+        }
+
         for (; k > 0; k--, s += p.AStride, d += rows)
         {
             for (var i = 0; i < rows; i++)

@@ -74,7 +74,7 @@ internal sealed unsafe partial class ProductEngine : IDisposable
         {
             WriteInit(p);
         }
-        else
+        else if (!TryRunDots(p) && !TryRunDirect(p))
         {
             RunPacked(p);
         }

@@ -41,7 +41,7 @@ public sealed unsafe partial class CpuBackend
         for (var i = 0; i < parameters.Slots.Length; i++)
         {
             var slot = parameters.Slots[i];
-            var constants = new AdamWConstants(step, slot, clip);
+            var constants = new AdamWConstants(step, slot, clip, state.IsEightBit[i]);
             var units = (slot.Count + UpdatedTogether - 1) / UpdatedTogether;
             var master = Floats(parameters.Master) + slot.Offset;
             var gradient = Floats(parameters.Gradient) + slot.Offset;
@@ -50,6 +50,7 @@ public sealed unsafe partial class CpuBackend
                 _team.Run(
                     new EightBitJob
                     {
+                        Rows = _rows,
                         Constants = constants,
                         Count = slot.Count,
                         Master = master,
@@ -143,6 +144,7 @@ public sealed unsafe partial class CpuBackend
 
     private struct EightBitJob : IJob
     {
+        public RowKernels Rows;
         public AdamWConstants Constants;
         public int Count;
         public float* Master;
@@ -160,7 +162,7 @@ public sealed unsafe partial class CpuBackend
             {
                 var count = Math.Min(Block, end - first);
                 EightBitAdamW.Update(
-                    Constants, Master + first, Gradient + first, Codes1 + first, Codes2 + first, AbsMax1 + first / Block,
+                    Rows, Constants, Master + first, Gradient + first, Codes1 + first, Codes2 + first, AbsMax1 + first / Block,
                     AbsMax2 + first / Block, count);
             }
         }
@@ -174,7 +176,8 @@ internal readonly struct AdamWConstants
     /// <param name="step">The step.</param>
     /// <param name="slot">Whose rate and decay.</param>
     /// <param name="clip">Factor on the gradient.</param>
-    public AdamWConstants(in AdamWStep step, ParameterSlot slot, float clip)
+    /// <param name="forgets">Whether a gradient that is not finite clears its moments.</param>
+    public AdamWConstants(in AdamWStep step, ParameterSlot slot, float clip, bool forgets)
     {
         var rate = (double)step.LearningRate * slot.LearningRateRatio;
         var (correction1, correction2) =
@@ -184,6 +187,7 @@ internal readonly struct AdamWConstants
         Epsilon = (float)(step.Epsilon * correction2);
         Decay = slot.Decays ? (float)(1 - rate * step.WeightDecay) : 1;
         DecayAfter = step.DecayAfter;
+        KeptMoment = forgets ? 0 : 1;
     }
 
     /// <summary>Factor on the gradient.</summary>
@@ -206,6 +210,9 @@ internal readonly struct AdamWConstants
 
     /// <summary>Decay after the step.</summary>
     public bool DecayAfter { get; }
+
+    /// <summary>Factor on the moments of an element whose gradient is not finite.</summary>
+    public float KeptMoment { get; }
 }
 
 internal abstract unsafe partial class RowKernels
@@ -255,7 +262,9 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
         var ratio = TLanes.Divide(first, TLanes.Add(TLanes.Sqrt(second), TLanes.Create(k.Epsilon)));
         decayed = TLanes.Fma(TLanes.Create(k.StepSize), ratio, decayed);
         decayed = TLanes.Multiply(decayed, TLanes.Create(k.DecayAfter ? k.Decay : 1));
+        var kept = TLanes.Create(k.KeptMoment);
         (m, v, p) = (
-            TLanes.WhereFinite(g, first, m), TLanes.WhereFinite(g, second, v), TLanes.WhereFinite(g, decayed, p));
+            TLanes.WhereFinite(g, first, TLanes.Multiply(m, kept)), TLanes.WhereFinite(g, second, TLanes.Multiply(v, kept)),
+            TLanes.WhereFinite(g, decayed, p));
     }
 }

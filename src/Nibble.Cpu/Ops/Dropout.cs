@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Cpu.Threading;
 using Nibble.Tensors;
 
@@ -21,6 +22,7 @@ public sealed unsafe partial class CpuBackend
         _team.Run(
             new DropoutJob
             {
+                Rows = _rows,
                 X = x,
                 Y = y,
                 Probability = probability,
@@ -35,6 +37,7 @@ public sealed unsafe partial class CpuBackend
 
     private struct DropoutJob : IJob
     {
+        public RowKernels Rows;
         public TensorView X;
         public TensorView Y;
         public float Probability;
@@ -47,7 +50,7 @@ public sealed unsafe partial class CpuBackend
         public readonly void Run(int unit, int worker)
         {
             var cols = Y.Cols;
-            float* factors = stackalloc float[PhiloxMask.Piece];
+            float* mask = stackalloc float[PhiloxMask.Piece];
             var end = Cut.Start(unit + 1, Units, Y.Rows);
             for (var t = Cut.Start(unit, Units, Y.Rows); t < end; t++)
             {
@@ -56,14 +59,39 @@ public sealed unsafe partial class CpuBackend
                 for (var c = 0; c < cols; c += PhiloxMask.Piece)
                 {
                     var count = Math.Min(PhiloxMask.Piece, cols - c);
-                    PhiloxMask.Fill(factors, count, (RowOffset + t) * cols + c, Probability, Key, Stream);
-                    for (var i = 0; i < count; i++)
-                    {
-                        var kept = factors[i] != 0 ? x[c + i] / (1 - Probability) : 0;
-                        y[c + i] = Accumulate ? y[c + i] + kept : kept;
-                    }
+                    PhiloxMask.Fill(mask, count, (RowOffset + t) * cols + c, Probability, Key, Stream);
+                    Rows.Keep(x + c, mask, 1 - Probability, y + c, count, Accumulate);
                 }
             }
+        }
+    }
+}
+
+internal abstract unsafe partial class RowKernels
+{
+    /// <summary>y (+)= x / divisor where the mask is 1, 0 where it is 0.</summary>
+    public abstract void Keep(float* x, float* mask, float divisor, float* y, int count, bool accumulate);
+}
+
+internal sealed unsafe partial class RowKernels<TLanes, TVector>
+{
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void Keep(float* x, float* mask, float divisor, float* y, int count, bool accumulate)
+    {
+        var (divisors, half, i) = (TLanes.Create(divisor), TLanes.Create(0.5f), 0);
+        for (; i <= count - TLanes.Count; i += TLanes.Count)
+        {
+            // A dropped element is 0 even where x is not finite.
+            var kept = TLanes.Divide(TLanes.Load(x + i), divisors);
+            kept = TLanes.ZeroWhereLess(TLanes.Load(mask + i), half, kept);
+            TLanes.Store(accumulate ? TLanes.Add(TLanes.Load(y + i), kept) : kept, y + i);
+        }
+
+        for (; i < count; i++)
+        {
+            var kept = mask[i] != 0 ? x[i] / divisor : 0;
+            y[i] = accumulate ? y[i] + kept : kept;
         }
     }
 }

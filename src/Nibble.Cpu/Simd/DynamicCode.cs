@@ -5,11 +5,38 @@ namespace Nibble.Cpu;
 /// <summary>Nearest entry of a dynamic 8-bit map, by bitsandbytes' search (csrc/kernels.cu, dQuantize).</summary>
 internal sealed class DynamicCode
 {
+    // Values up to 1 by sign and the upper 15 bits below it: at that fineness no bucket holds two midpoints.
+    private const int BucketShift = 16;
+    private const int Buckets = (0x3F800000 >> BucketShift) + 1;
+
     private readonly float[] _map;
     private readonly float[] _bounds;
 
-    private DynamicCode(ReadOnlySpan<float> map, ReadOnlySpan<float> bounds) =>
-        (_map, _bounds) = (map.ToArray(), bounds.ToArray());
+    // Midpoints below the least value of a bucket; buckets of negative values come second.
+    private readonly byte[] _below = new byte[2 * Buckets];
+
+    private DynamicCode(ReadOnlySpan<float> map, ReadOnlySpan<float> bounds)
+    {
+        // A sentinel that no value exceeds ends every look at the next midpoint.
+        (_map, _bounds) = (map.ToArray(), [.. bounds, float.PositiveInfinity]);
+        for (var bucket = 0; bucket < Buckets; bucket++)
+        {
+            _below[bucket] = Below(BitConverter.Int32BitsToSingle(bucket << BucketShift));
+            _below[Buckets + bucket] =
+                Below(-BitConverter.Int32BitsToSingle((bucket << BucketShift) | ((1 << BucketShift) - 1)));
+        }
+
+        byte Below(float value)
+        {
+            var count = 0;
+            while (value > _bounds[count])
+            {
+                count++;
+            }
+
+            return (byte)count;
+        }
+    }
 
     /// <summary>For first moments and centred scales.</summary>
     public static DynamicCode Signed { get; } = new(CodeTables.Signed, CodeTables.SignedBoundaries);
@@ -26,6 +53,25 @@ internal sealed class DynamicCode
     /// </summary>
     /// <param name="value">Scaled to -1 … 1; NaN compares with nothing.</param>
     public int Encode(float value)
+    {
+        var bits = BitConverter.SingleToInt32Bits(value);
+        var bucket = (bits & int.MaxValue) >> BucketShift;
+        if (bucket >= Buckets)
+        {
+            return Search(value);
+        }
+
+        int code = _below[bits < 0 ? bucket + Buckets : bucket];
+        while (value > _bounds[code])
+        {
+            code++;
+        }
+
+        // On a midpoint the search's path decides which neighbour it is.
+        return value == _bounds[code] ? Search(value) : code;
+    }
+
+    private int Search(float value)
     {
         var map = _map;
         var at = 127;

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Nibble.Tensors;
 
 namespace Nibble.Cpu;
@@ -6,6 +7,7 @@ namespace Nibble.Cpu;
 internal static unsafe class EightBitAdamW
 {
     /// <summary>Updates one block of at most 256 values.</summary>
+    /// <param name="rows">Row loops.</param>
     /// <param name="k">Constants.</param>
     /// <param name="p">Parameters.</param>
     /// <param name="g">Gradients.</param>
@@ -15,34 +17,21 @@ internal static unsafe class EightBitAdamW
     /// <param name="absMax2">The block's largest second moment.</param>
     /// <param name="count">Values.</param>
     public static void Update(
-        in AdamWConstants k, float* p, float* g, byte* codes1, byte* codes2, float* absMax1, float* absMax2, int count)
+        RowKernels rows, in AdamWConstants k, float* p, float* g, byte* codes1, byte* codes2, float* absMax1, float* absMax2, int count)
     {
         float* m = stackalloc float[OptimizerState.EightBitBlockSize];
         float* v = stackalloc float[OptimizerState.EightBitBlockSize];
         var map1 = DynamicCode.Signed.Map;
         var map2 = DynamicCode.Unsigned.Map;
-        var (max1, max2) = (0f, 0f);
         for (var i = 0; i < count; i++)
         {
-            var gradient = g[i] * k.Clip;
-            if (!float.IsFinite(gradient))
-            {
-                (m[i], v[i]) = (0, 0);
-                continue;
-            }
-
-            // Rounded as the CUDA compiler contracts them: the last product and sum in one.
-            var second = MathF.FusedMultiplyAdd(
-                map2[codes2[i]] * *absMax2, k.Beta2, (1 - k.Beta2) * gradient * gradient);
-            var first = MathF.FusedMultiplyAdd(map1[codes1[i]] * *absMax1, k.Beta1, (1 - k.Beta1) * gradient);
-            var decayed = k.DecayAfter ? p[i] : p[i] * k.Decay;
-            decayed = MathF.FusedMultiplyAdd(k.StepSize, first / (MathF.Sqrt(second) + k.Epsilon), decayed);
-            p[i] = k.DecayAfter ? decayed * k.Decay : decayed;
-            (m[i], v[i]) = (first, second);
-            max1 = MathF.Max(max1, MathF.Abs(first));
-            max2 = MathF.Max(max2, second);
+            m[i] = map1[codes1[i]] * *absMax1;
+            v[i] = map2[codes2[i]] * *absMax2;
         }
 
+        rows.AdamW(k, p, g, m, v, count);
+        var max1 = Math.Abs(TensorPrimitives.MaxMagnitude(new ReadOnlySpan<float>(m, count)));
+        var max2 = TensorPrimitives.Max(new ReadOnlySpan<float>(v, count));
         (*absMax1, *absMax2) = (max1, max2);
         for (var i = 0; i < count; i++)
         {
