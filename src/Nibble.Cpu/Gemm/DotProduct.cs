@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Nibble.Cpu.Threading;
 
 namespace Nibble.Cpu.Gemm;
@@ -116,17 +117,25 @@ internal sealed unsafe partial class ProductEngine
                         }
                     }
 
-                    AddSums(p, i, rows, j, cols, k0 > 0, sums);
+                    AddSums(p, i, rows, j, cols, k0 > 0, sums, _zeros);
                 }
             }
         }
     }
 
-    private static void AddSums(in Product p, int row, int rows, int col, int cols, bool later, float* sums)
+    private static void AddSums(in Product p, int row, int rows, int col, int cols, bool later, float* sums, float* zeros)
     {
         for (var i = 0; i < rows; i++)
         {
             var c = p.C + (row + i) * p.CStride + col;
+            if (cols == RowKernels.DotTile)
+            {
+                var start = later || p.Accumulate ? c : p.Bias == null ? zeros : p.Bias + col;
+                var dots = Vector128.Load(sums + RowKernels.DotTile * i);
+                (Vector128.Load(start) + dots * Vector128.Create(p.Alpha)).Store(c);
+                continue;
+            }
+
             for (var j = 0; j < cols; j++)
             {
                 var init = later || p.Accumulate ? c[j] : p.Bias == null ? 0 : p.Bias[col + j];

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Nibble.Cpu.Gemm;
 
 namespace Nibble.Cpu;
@@ -85,20 +86,20 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
             Step<TRows>(a0, a1, a2, a3, TLanes.Load(b + 3 * bStep + i), ref s03, ref s13, ref s23, ref s33);
         }
 
-        StoreSums(s00, s01, s02, s03, sums);
+        TLanes.Sum(s00, s01, s02, s03).Store(sums);
         if (sizeof(TRows) > 1)
         {
-            StoreSums(s10, s11, s12, s13, sums + 4);
+            TLanes.Sum(s10, s11, s12, s13).Store(sums + 4);
         }
 
         if (sizeof(TRows) > 2)
         {
-            StoreSums(s20, s21, s22, s23, sums + 8);
+            TLanes.Sum(s20, s21, s22, s23).Store(sums + 8);
         }
 
         if (sizeof(TRows) > 3)
         {
-            StoreSums(s30, s31, s32, s33, sums + 12);
+            TLanes.Sum(s30, s31, s32, s33).Store(sums + 12);
         }
 
         for (; i < k; i++)
@@ -123,14 +124,5 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
         s1 = sizeof(TRows) > 1 ? TLanes.Fma(a1, b, s1) : s1;
         s2 = sizeof(TRows) > 2 ? TLanes.Fma(a2, b, s2) : s2;
         s3 = sizeof(TRows) > 3 ? TLanes.Fma(a3, b, s3) : s3;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreSums(TVector s0, TVector s1, TVector s2, TVector s3, float* sums)
-    {
-        sums[0] = TLanes.Sum(s0);
-        sums[1] = TLanes.Sum(s1);
-        sums[2] = TLanes.Sum(s2);
-        sums[3] = TLanes.Sum(s3);
     }
 }

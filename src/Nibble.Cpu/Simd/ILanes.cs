@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace Nibble.Cpu.Simd;
 
 /// <summary>A vector of floats of some width, so that one kernel source serves every instruction set.</summary>
@@ -56,6 +58,9 @@ internal unsafe interface ILanes<TVector>
 
     /// <summary>Σ of the lanes, pairwise.</summary>
     static abstract float Sum(TVector a);
+
+    /// <summary>The sums of four vectors, each pairwise.</summary>
+    static abstract Vector128<float> Sum(TVector a, TVector b, TVector c, TVector d);
 
     /// <summary>The largest lane.</summary>
     static abstract float Max(TVector a);

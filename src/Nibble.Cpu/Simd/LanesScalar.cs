@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Nibble.Tensors;
 
 namespace Nibble.Cpu.Simd;
@@ -56,6 +57,9 @@ internal readonly unsafe struct LanesScalar : ILanes<float>
 
     /// <inheritdoc/>
     public static float Sum(float a) => a;
+
+    /// <inheritdoc/>
+    public static Vector128<float> Sum(float a, float b, float c, float d) => Vector128.Create(a, b, c, d);
 
     /// <inheritdoc/>
     public static float Max(float a) => a;
