@@ -13,14 +13,11 @@ namespace Nibble.Models;
 /// </summary>
 public static class ModelInitializer
 {
-    /// <summary>Standard deviation of matrices and of the embedding, transformers' <c>initializer_range</c>.</summary>
-    private const double Deviation = 0.02;
-
     /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c> in bf16.</summary>
     /// <remarks>
-    /// Matrices and the embedding are normal with deviation 0.02; the two matrices of a layer that add to the residual
-    /// stream with 0.02 / √(2 L), so that its variance does not grow with depth (GPT-2, Radford et al. 2019, section
-    /// 2.3). Norms are one, biases zero.
+    /// Matrices and the embedding are normal with <see cref="ModelShape.InitializerRange"/> as deviation; the two
+    /// matrices of a layer that add to the residual stream with that over √(2 L), so that its variance does not grow
+    /// with depth (GPT-2, Radford et al. 2019, section 2.3). Norms are one, biases zero.
     /// </remarks>
     /// <param name="folder">Folder, made when absent; a tokenizer may be in it already.</param>
     /// <param name="shape">Sizes.</param>
@@ -52,7 +49,7 @@ public static class ModelInitializer
             throw StorageException.Describe(folder, e);
         }
 
-        WriteWeights(weights, Tensors(config), seed);
+        WriteWeights(weights, Tensors(config, shape.InitializerRange), seed);
         // Last: a folder with a config is a folder with its weights.
         AtomicFile.WriteAllBytes(path, json.Span);
     }
@@ -105,23 +102,23 @@ public static class ModelInitializer
         }
     }
 
-    private static List<Tensor> Tensors(ModelConfig config)
+    private static List<Tensor> Tensors(ModelConfig config, double deviation)
     {
         var tensors = new List<Tensor>();
-        var residual = Deviation / Math.Sqrt(2.0 * config.Layers);
+        var residual = deviation / Math.Sqrt(2.0 * config.Layers);
         long c = config.HiddenSize;
         long f = config.IntermediateSize;
-        void Matrix(string name, long rows, long cols, double deviation) =>
-            tensors.Add(new Tensor(name + ".weight", [rows, cols], 0, deviation));
+        void Matrix(string name, long rows, long cols, double spread) =>
+            tensors.Add(new Tensor(name + ".weight", [rows, cols], 0, spread));
         void Projection(string name, long rows)
         {
-            Matrix(name, rows, c, Deviation);
+            Matrix(name, rows, c, deviation);
             tensors.Add(new Tensor(name + ".bias", [rows], 0, 0));
         }
 
         void Norm(string name) => tensors.Add(new Tensor(name + ".weight", [c], 1, 0));
 
-        Matrix("model.embed_tokens", config.VocabularySize, c, Deviation);
+        Matrix("model.embed_tokens", config.VocabularySize, c, deviation);
         for (var l = 0; l < config.Layers; l++)
         {
             var layer = "model.layers." + l.ToString(CultureInfo.InvariantCulture);
@@ -131,8 +128,8 @@ public static class ModelInitializer
             Projection(layer + ".self_attn.v_proj", config.KvWidth);
             Matrix(layer + ".self_attn.o_proj", c, config.QueryWidth, residual);
             Norm(layer + ".post_attention_layernorm");
-            Matrix(layer + ".mlp.gate_proj", f, c, Deviation);
-            Matrix(layer + ".mlp.up_proj", f, c, Deviation);
+            Matrix(layer + ".mlp.gate_proj", f, c, deviation);
+            Matrix(layer + ".mlp.up_proj", f, c, deviation);
             Matrix(layer + ".mlp.down_proj", c, f, residual);
         }
 
@@ -155,7 +152,7 @@ public static class ModelInitializer
             json.WriteNumber("head_dim", shape.HeadDim);
             json.WriteString("hidden_act", "silu");
             json.WriteNumber("hidden_size", shape.HiddenSize);
-            WriteReal(json, "initializer_range", Deviation);
+            WriteReal(json, "initializer_range", shape.InitializerRange);
             json.WriteNumber("intermediate_size", shape.IntermediateSize);
             json.WriteNumber("max_position_embeddings", shape.MaximumPositions);
             json.WriteNumber("max_window_layers", shape.Layers);

@@ -24,6 +24,9 @@ public sealed record ModelShape
     /// <summary>D, head width, even.</summary>
     public required int HeadDim { get; init; }
 
+    /// <summary>Standard deviation of matrices and of the embedding, transformers' <c>initializer_range</c>.</summary>
+    public double InitializerRange { get; init; } = 0.02;
+
     /// <summary>Longest sequence the model is meant for; informative.</summary>
     public int MaximumPositions { get; init; } = 2048;
 
