@@ -197,6 +197,10 @@ public static class ModelInitializer
         }
     }
 
-    /// <summary>One tensor of the file: every element <paramref name="Fill"/>, or random where a deviation is given.</summary>
+    /// <summary>One tensor of the file.</summary>
+    /// <param name="Name">Its name in transformers.</param>
+    /// <param name="Shape">Dimensions.</param>
+    /// <param name="Fill">Every element, unless a deviation is given.</param>
+    /// <param name="Deviation">Of random elements; 0 for none.</param>
     private sealed record Tensor(string Name, long[] Shape, float Fill, double Deviation);
 }

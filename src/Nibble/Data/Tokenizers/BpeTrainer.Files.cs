@@ -42,7 +42,8 @@ public static partial class BpeTrainer
             catch (InvalidOperationException error)
             {
                 throw new DatasetException(
-                    $"{row.Origin}: a string holds an escape that is half a surrogate pair, which is no character.", error);
+                    $"{row.Origin}: a string holds an escape that is half a surrogate pair, which is no character.",
+                    error);
             }
 
             foreach (var text in texts)

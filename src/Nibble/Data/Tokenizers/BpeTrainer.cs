@@ -3,7 +3,7 @@ using System.Text;
 namespace Nibble.Data.Tokenizers;
 
 /// <summary>
-/// Trains a byte-level BPE vocabulary of the Qwen2 kind: NFC, Qwen2's pre-tokens, the 256 bytes, then one entry a merge.
+/// Trains a byte-level BPE vocabulary of the Qwen2 kind: NFC, Qwen2's pre-tokens, 256 bytes, then what merges make.
 /// The same texts give the same vocabulary on every machine. Source: Sennrich et al. 2016, algorithm 1, over the bytes
 /// of pre-tokens as in GPT-2.
 /// </summary>
@@ -95,7 +95,7 @@ public static partial class BpeTrainer
         return new BpeVocabulary(entries, merges);
     }
 
-    /// <summary>The bytes in the order of their stand-ins, which is the order of ids in GPT-2's and Qwen's files.</summary>
+    /// <summary>The bytes in the order of their stand-ins: that of ids in GPT-2's and Qwen's files.</summary>
     private static List<byte[]> Bytes() =>
         [.. Enumerable.Range(0, 256).Select(value => new[] { (byte)value }).OrderBy(b => ByteAlphabet.ToChar(b[0]))];
 

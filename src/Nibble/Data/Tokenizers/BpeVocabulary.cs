@@ -78,7 +78,8 @@ public sealed class BpeVocabulary
         if (!overwrite && File.Exists(path))
         {
             throw new TokenizerException(
-                $"{path}: expected no tokenizer there, found one. Choose another folder, or ask for it to be replaced.");
+                $"{path}: expected no tokenizer there, found one. "
+                + "Choose another folder, or ask for it to be replaced.");
         }
 
         try
