@@ -122,10 +122,13 @@ internal sealed class PassBuffers
                 continue;
             }
 
-            // A shared set serves one layer at a time; only the residual stream entering each layer survives, and in
-            // evaluation not even that.
+            // A shared set serves one layer at a time. What survives is the residual stream entering each layer and, because
+            // recomputation stops before the down projection, its x Aᵀ; in evaluation not even that.
             shared ??= Layer(arena, config, adapters, activation, statistic, t, Activation(t, c));
-            layers[l] = l == 0 || !shape.Backward ? shared : WithInput(shared, Activation(t, c));
+            layers[l] = l == 0 || !shape.Backward
+                ? shared
+                : WithOwn(
+                    shared, Activation(t, c), adapters?.Down is { } down ? Activation(t, down.RankSum) : TensorView.None);
         }
 
         var dropout = lora is { Options.Dropout: > 0 } && shape.Backward;
@@ -180,7 +183,7 @@ internal sealed class PassBuffers
         };
     }
 
-    private static LayerActivations WithInput(LayerActivations shared, TensorView input) => new()
+    private static LayerActivations WithOwn(LayerActivations shared, TensorView input, TensorView loraDown) => new()
     {
         Input = input,
         InputRstd = shared.InputRstd,
@@ -198,7 +201,7 @@ internal sealed class PassBuffers
         LoraQkv = shared.LoraQkv,
         LoraOutput = shared.LoraOutput,
         LoraGateUp = shared.LoraGateUp,
-        LoraDown = shared.LoraDown,
+        LoraDown = loraDown,
     };
 }
 

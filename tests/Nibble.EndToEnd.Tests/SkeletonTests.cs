@@ -1,7 +1,0 @@
-namespace Nibble.EndToEnd.Tests;
-
-public sealed class SkeletonTests
-{
-    [Fact]
-    public void Runner_RunsThisProject() => Assert.Equal(1, 1);
-}
