@@ -262,9 +262,10 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
         var ratio = TLanes.Divide(first, TLanes.Add(TLanes.Sqrt(second), TLanes.Create(k.Epsilon)));
         decayed = TLanes.Fma(TLanes.Create(k.StepSize), ratio, decayed);
         decayed = TLanes.Multiply(decayed, TLanes.Create(k.DecayAfter ? k.Decay : 1));
-        var kept = TLanes.Create(k.KeptMoment);
+        // Adding 0 makes a cleared moment +0: the 8-bit code of -0 would be moved below that of 0.
+        var (kept, zero) = (TLanes.Create(k.KeptMoment), TLanes.Create(0));
         (m, v, p) = (
-            TLanes.WhereFinite(g, first, TLanes.Multiply(m, kept)), TLanes.WhereFinite(g, second, TLanes.Multiply(v, kept)),
+            TLanes.WhereFinite(g, first, TLanes.Fma(m, kept, zero)), TLanes.WhereFinite(g, second, TLanes.Fma(v, kept, zero)),
             TLanes.WhereFinite(g, decayed, p));
     }
 }
