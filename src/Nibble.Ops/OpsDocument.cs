@@ -12,7 +12,7 @@ public static class OpsDocument
             """
             # Ops
 
-            Made from the cases in `tests/Nibble.Ops`; a test compares this page with them. The contract of an op (formula, shapes, types,
+            Made from the cases in `src/Nibble.Ops`; a test compares this page with them. The contract of an op (formula, shapes, types,
             aliasing, source) is the documentation of its method in `src/Nibble.Tensors/Ops/`.
 
             Every case runs on every backend and is compared with the reference backend (scalar, double) within the tolerance of
