@@ -8,7 +8,8 @@ namespace Nibble.Hosting;
 
 /// <summary>No device that the config asks for is here.</summary>
 /// <param name="message">Asked for, found, what to do.</param>
-public sealed class DeviceUnavailableException(string message) : Exception(message);
+/// <param name="inner">Cause, or null.</param>
+public sealed class DeviceUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>An opened device.</summary>
 public sealed class BackendChoice : IDisposable
@@ -93,7 +94,16 @@ public sealed class BackendChoice : IDisposable
 
     private static BackendChoice OpenCuda(EngineOptions options, int ordinal, string reason)
     {
-        var backend = new CudaBackend(new CudaOptions { Device = ordinal });
+        CudaBackend backend;
+        try
+        {
+            backend = new CudaBackend(new CudaOptions { Device = ordinal });
+        }
+        catch (CudaUnavailableException missing)
+        {
+            throw new DeviceUnavailableException(missing.Message, missing);
+        }
+
         var (free, total) = backend.MemoryInfo();
         var held = backend.ProcessMemoryBytes() ?? (total - free);
 

@@ -53,6 +53,9 @@ public sealed class PreparedRun : IDisposable
     /// <summary>How the device is used.</summary>
     public required MemoryPlan Plan { get; init; }
 
+    /// <summary>Most device bytes that the plan may use.</summary>
+    public required long BudgetBytes { get; init; }
+
     /// <summary>Trained parameters.</summary>
     public required long TrainableParameters { get; init; }
 
@@ -60,8 +63,11 @@ public sealed class PreparedRun : IDisposable
     /// <param name="loaded">The configuration.</param>
     /// <param name="progress">Told about tokenisation, or null.</param>
     /// <param name="cancellation">Stops between rows.</param>
+    /// <param name="assumed">A device that need not be here: the plan is made for it, on the processor, and cannot be run.
+    /// Null plans for the device that the config asks for.</param>
     public static PreparedRun Create(
-        LoadedConfig loaded, IProgress<DataProgress>? progress = null, CancellationToken cancellation = default)
+        LoadedConfig loaded, IProgress<DataProgress>? progress = null, CancellationToken cancellation = default,
+        DeviceTraits? assumed = null)
     {
         ArgumentNullException.ThrowIfNull(loaded);
         var config = loaded.Config;
@@ -85,16 +91,17 @@ public sealed class PreparedRun : IDisposable
         var batches = Nibble.Data.Packing.EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
         var workload = Workload.Measure(data, order, batches);
         WeightFormat format;
-        var device = BackendChoice.Open(config.Engine);
+        var device = BackendChoice.Open(assumed is null ? config.Engine : config.Engine with { Device = "cpu" });
+        var traits = assumed ?? device.Traits;
         try
         {
             using (var files = SafetensorsIndex.Open(config.BaseModel))
             {
-                format = ModelSession.Format(model, config.Quantization, device.Backend.ActivationType, files);
+                format = ModelSession.Format(model, config.Quantization, traits.ActivationType, files);
             }
 
             var planner = new MemoryPlanner(
-                model, format, lora, config.Optimizer.Kind == OptimizerKind.AdamW8Bit, config.Engine.Recompute, device.Traits);
+                model, format, lora, config.Optimizer.Kind == OptimizerKind.AdamW8Bit, config.Engine.Recompute, traits);
             return new PreparedRun
             {
                 Loaded = loaded,
@@ -108,8 +115,9 @@ public sealed class PreparedRun : IDisposable
                 Device = device,
                 Format = format,
                 Plan = planner.Choose(workload),
+                BudgetBytes = traits.BudgetBytes,
                 TrainableParameters = LoraAdapters
-                    .Allocate(model, lora, device.Backend.ActivationType, Arena.Counting()).TrainableCount,
+                    .Allocate(model, lora, traits.ActivationType, Arena.Counting()).TrainableCount,
             };
         }
         catch

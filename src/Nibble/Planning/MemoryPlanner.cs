@@ -184,7 +184,7 @@ public sealed class MemoryPlanner
         static string Gib(long bytes) => $"{bytes / (double)(1 << 30):0.00} GiB";
         var items = string.Join("; ", leanest.Ledger.OrderByDescending(i => i.Bytes).Take(4).Select(i => $"{i.Item} {Gib(i.Bytes)}"));
         var advice = _recompute == RecomputeMode.Never ? "set gradient_checkpointing: true, " : "";
-        return $"The run needs at least {Gib(leanest.TotalBytes)} on the _device; the budget is {Gib(_device.BudgetBytes)}. "
+        return $"The run needs at least {Gib(leanest.TotalBytes)} on the device; the budget is {Gib(_device.BudgetBytes)}. "
             + $"Largest items: {items}. What helps: {advice}a smaller sequence_len or micro_batch_size, adamw_8bit, load_in_4bit.";
     }
 

@@ -28,12 +28,9 @@ internal sealed class AlpacaFormat(FormatContext context) : IRowFormat
         var instruction = row.RequireText("instruction", Setting);
         var input = row.FindText("input");
         var response = row.RequireText("output", Setting);
-        var prompt = string.IsNullOrEmpty(input)
-            ? $"{WithoutInput}### Instruction:\n{instruction}\n\n### Response:\n"
-            : $"{WithInput}### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n";
 
         _buffer.Clear();
-        context.Tokenizer.Encode(prompt, _buffer);
+        context.Tokenizer.Encode(Prompt(instruction, input), _buffer);
         if (_buffer.Count > 0 && _buffer.Ids[^1] == _eos)
         {
             _buffer.RemoveLast();
@@ -55,4 +52,11 @@ internal sealed class AlpacaFormat(FormatContext context) : IRowFormat
 
         output.Add(new Sample(ids, labels, row.Origin));
     }
+
+    /// <summary>The text before the response.</summary>
+    /// <param name="instruction">What to do.</param>
+    /// <param name="input">More to go by, or null or empty.</param>
+    public static string Prompt(string instruction, string? input) => string.IsNullOrEmpty(input)
+        ? $"{WithoutInput}### Instruction:\n{instruction}\n\n### Response:\n"
+        : $"{WithInput}### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n";
 }
