@@ -62,12 +62,12 @@ public sealed class PreparedRun : IDisposable
     /// <summary>Prepares a run.</summary>
     /// <param name="loaded">The configuration.</param>
     /// <param name="progress">Told about tokenisation, or null.</param>
-    /// <param name="cancellation">Stops between rows.</param>
     /// <param name="assumed">A device that need not be here: the plan is made for it, on the processor, and cannot be run.
     /// Null plans for the device that the config asks for.</param>
+    /// <param name="cancellation">Stops between rows.</param>
     public static PreparedRun Create(
-        LoadedConfig loaded, IProgress<DataProgress>? progress = null, CancellationToken cancellation = default,
-        DeviceTraits? assumed = null)
+        LoadedConfig loaded, IProgress<DataProgress>? progress = null, DeviceTraits? assumed = null,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(loaded);
         var config = loaded.Config;

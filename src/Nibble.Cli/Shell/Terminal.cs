@@ -9,6 +9,9 @@ internal sealed class Terminal
     // Wide enough that no line of a log file is broken; tables take only what they need.
     private const int RedirectedWidth = 200;
 
+    private readonly TextWriter _out = System.Console.Out;
+    private readonly TextWriter _error = System.Console.Error;
+
     private Terminal(IAnsiConsole console, bool plain, bool live)
     {
         (Console, IsPlain, IsLive) = (console, plain, live);
@@ -59,11 +62,11 @@ internal sealed class Terminal
 
     /// <summary>A line of results, never wrapped.</summary>
     /// <param name="text">Without markup.</param>
-    public void Line(string text = "") => System.Console.Out.WriteLine(text);
+    public void Line(string text = "") => _out.WriteLine(text);
 
     /// <summary>Results without a line break.</summary>
     /// <param name="text">Without markup.</param>
-    public void Write(string text) => System.Console.Out.Write(text);
+    public void Write(string text) => _out.Write(text);
 
     /// <summary>A line that may be coloured.</summary>
     /// <param name="markup">Spectre markup; what comes from outside is escaped.</param>
@@ -79,7 +82,7 @@ internal sealed class Terminal
 
     /// <summary>What is happening, for one who waits.</summary>
     /// <param name="text">One line.</param>
-    public void Note(string text) => System.Console.Error.WriteLine(text);
+    public void Note(string text) => _error.WriteLine(text);
 
     private void Message(string kind, string colour, string text)
     {
@@ -90,6 +93,6 @@ internal sealed class Terminal
             return;
         }
 
-        System.Console.Error.WriteLine($"{kind}: {text}");
+        _error.WriteLine($"{kind}: {text}");
     }
 }

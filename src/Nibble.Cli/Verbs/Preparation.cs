@@ -18,7 +18,7 @@ internal static class Preparation
     /// <param name="assumed">A device to plan for that need not be here, or null.</param>
     public static PreparedRun Prepare(
         LoadedConfig loaded, Terminal terminal, CancellationToken stop, DeviceTraits? assumed = null) =>
-        Watch(terminal, progress => PreparedRun.Create(loaded, progress, stop, assumed));
+        Watch(terminal, progress => PreparedRun.Create(loaded, progress, assumed, stop));
 
     /// <summary>Runs work that reads rows.</summary>
     /// <param name="terminal">Shows how far it is.</param>
