@@ -56,7 +56,7 @@ public sealed class EquivalenceTests
         AssertClose([.. File.ReadAllLines(path).Select(double.Parse)], losses.Losses);
     }
 
-    private static void AssertClose(IReadOnlyList<double> expected, IReadOnlyList<double> actual)
+    private static void AssertClose(List<double> expected, List<double> actual)
     {
         Assert.Equal(expected.Count, actual.Count);
         for (var i = 0; i < expected.Count; i++)

@@ -1,4 +1,3 @@
-using Nibble.Config;
 using Nibble.Hosting;
 using Nibble.Training;
 
