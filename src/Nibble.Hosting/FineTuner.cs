@@ -116,17 +116,18 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
 
     private TrainingProgress Begin(ModelSession session)
     {
-        if (Config.Lora!.InitialAdapter is { } folder)
+        InitializeAdapter(session, Config);
+        return TrainingProgress.Start;
+    }
+
+    /// <summary>The adapter a run starts from: fresh, or the one <c>lora_model_dir</c> names.</summary>
+    internal static void InitializeAdapter(ModelSession session, RunConfig config)
+    {
+        session.Lora!.Initialize(session.Backend, config.Seed);
+        if (config.Lora!.InitialAdapter is { } folder)
         {
-            session.Lora!.Initialize(session.Backend, Config.Seed);
             CheckpointWriter.LoadAdapter(session, AdapterReader.Read(folder));
         }
-        else
-        {
-            session.Lora!.Initialize(session.Backend, Config.Seed);
-        }
-
-        return TrainingProgress.Start;
     }
 
     private TrainingProgress? Resume(CheckpointStore store, CheckpointWriter writer, RunState identity)
