@@ -14,4 +14,7 @@ internal static class Surroundings
 
     /// <summary>Whether the terminal is one that understands no control sequences.</summary>
     public static bool DumbTerminal { get; } = Environment.GetEnvironmentVariable("TERM") == "dumb";
+
+    /// <summary>The command as typed, without the program's folder.</summary>
+    public static string CommandLine { get; } = string.Join(' ', Environment.GetCommandLineArgs().Skip(1).Prepend("nibble"));
 }

@@ -18,5 +18,7 @@ internal static class VerbTable
         new ValidateVerb(),
         new DoctorVerb(),
         new SelftestVerb(),
+        new BenchVerb(),
+        new TraceVerb(),
     ];
 }

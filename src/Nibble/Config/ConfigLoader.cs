@@ -47,6 +47,15 @@ public static class ConfigLoader
         ConfigException Unreadable(string problem) => new([new ConfigFinding { File = path, Problem = problem }]);
     }
 
+    /// <summary>Reads a size as <c>gpu_memory_limit</c> does.</summary>
+    /// <param name="text"><c>24GiB</c>, <c>24GB</c>, or a number of GiB.</param>
+    /// <param name="bytes">Its bytes.</param>
+    public static bool TryParseSize(string text, out long bytes)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return ScalarReader.TrySize(new ScalarNode(default, text, plain: true), out bytes);
+    }
+
     /// <summary>Reads text.</summary>
     /// <param name="text">YAML.</param>
     /// <param name="fileName">Name for messages; its folder is where relative paths are looked for second.</param>
