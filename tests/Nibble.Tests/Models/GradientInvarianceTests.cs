@@ -60,7 +60,7 @@ public sealed class GradientInvarianceTests
         }
     }
 
-    private static TinyModel Load(IBackend backend, string model, double dropout)
+    private static TinyModel Load(CpuBackend backend, string model, double dropout)
     {
         var tiny = new TinyModel(
             backend, Goldens.Path(model), FourBitCode.Nf4, nested: true, LoraTestOptions.Create(8, 16, Modules, dropout));
