@@ -16,6 +16,8 @@ internal static class VerbTable
         new GenerateVerb(),
         new ChatVerb(),
         new ValidateVerb(),
+        new TokenizerVerb(),
+        new InitVerb(),
         new DoctorVerb(),
         new SelftestVerb(),
         new BenchVerb(),

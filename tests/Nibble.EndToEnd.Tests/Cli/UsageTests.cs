@@ -7,7 +7,8 @@ public sealed class UsageTests
 {
     private static readonly string[] Verbs =
     [
-        "train", "plan", "check", "inspect", "evaluate", "generate", "chat", "validate", "doctor", "selftest",
+        "train", "plan", "check", "inspect", "evaluate", "generate", "chat", "validate", "tokenizer", "init", "doctor",
+        "selftest",
     ];
 
     [Fact]

@@ -63,7 +63,7 @@ public sealed class Nl2BashRowsTests
         return message.GetProperty("content").GetString()!;
     }
 
-    private static string Folder()
+    internal static string Folder()
     {
         DirectoryInfo? folder = new(AppContext.BaseDirectory);
         while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Nibble.slnx")))
