@@ -10,6 +10,8 @@ public static class OpCases
         .. RopeCases.All,
         .. RowsCases.All,
         .. EmbeddingCases.All,
+        .. EmbeddingBackwardCases.All,
+        .. ColumnSumCases.All,
         .. SwiGluCases.All,
         .. MatMulCases.All,
         .. LinearCases.All,

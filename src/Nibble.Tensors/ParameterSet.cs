@@ -22,13 +22,17 @@ public sealed record ParameterSlot(
 {
     /// <summary>Elements.</summary>
     public int Count => Rows * Cols;
+
+    /// <summary>Whether moments stay F32 under an 8-bit optimizer: embeddings, whose rows are updated at very different rates
+    /// (T. Dettmers et al., "8-bit Optimizers", 2022, section 2.3).</summary>
+    public bool KeepsFullState { get; init; }
 }
 
 /// <summary>All trained tensors: masters and gradients in two flat F32 buffers of one layout.</summary>
 public sealed class ParameterSet
 {
     /// <summary>Names the pieces of two flat buffers.</summary>
-    /// <param name="slots">Disjoint pieces; every <see cref="ParameterSlot.Offset"/> is a multiple of 64.</param>
+    /// <param name="slots">Disjoint pieces.</param>
     /// <param name="master">F32 [1, n].</param>
     /// <param name="gradient">F32 [1, n].</param>
     public ParameterSet(IReadOnlyList<ParameterSlot> slots, TensorView master, TensorView gradient)
@@ -121,7 +125,7 @@ public sealed class OptimizerState
         for (var i = 0; i < slots.Count; i++)
         {
             var count = slots[i].Count;
-            isEightBit[i] = eightBit && count >= MinimumEightBitCount;
+            isEightBit[i] = eightBit && count >= MinimumEightBitCount && !slots[i].KeepsFullState;
             if (isEightBit[i])
             {
                 (offsets[i], blockOffsets[i]) = (codes, blocks);

@@ -65,6 +65,11 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
     public void Embedding(TensorView ids, TensorView table, TensorView y) =>
         Measure(() => inner.Embedding(ids, table, y));
 
+    public void EmbeddingBackward(TensorView ids, TensorView dy, TensorView dTable) =>
+        Measure(() => inner.EmbeddingBackward(ids, dy, dTable));
+
+    public void ColumnSum(TensorView x, TensorView y) => Measure(() => inner.ColumnSum(x, y));
+
     public void SwiGlu(TensorView gateUp, TensorView h) => Measure(() => inner.SwiGlu(gateUp, h));
 
     public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp) =>

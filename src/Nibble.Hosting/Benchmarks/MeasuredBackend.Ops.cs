@@ -187,6 +187,22 @@ internal sealed partial class MeasuredBackend
     }
 
     /// <inheritdoc/>
+    public void EmbeddingBackward(TensorView ids, TensorView dy, TensorView dTable)
+    {
+        var started = Start();
+        inner.EmbeddingBackward(ids, dy, dTable);
+        Stop(nameof(EmbeddingBackward), started);
+    }
+
+    /// <inheritdoc/>
+    public void ColumnSum(TensorView x, TensorView y)
+    {
+        var started = Start();
+        inner.ColumnSum(x, y);
+        Stop(nameof(ColumnSum), started);
+    }
+
+    /// <inheritdoc/>
     public void GatherRows(TensorView x, TensorView index, TensorView y)
     {
         var started = Start();

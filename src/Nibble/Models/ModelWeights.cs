@@ -1,3 +1,4 @@
+using System.Globalization;
 using Nibble.Tensors;
 
 namespace Nibble.Models;
@@ -44,6 +45,9 @@ public sealed class LayerWeights
 /// <summary>Memory of a whole model; the loader fills it.</summary>
 public sealed class ModelWeights
 {
+    /// <summary>Name of the embedding table in a model folder.</summary>
+    public const string EmbeddingName = "model.embed_tokens.weight";
+
     private ModelWeights(ModelConfig config, WeightFormat format) => (Config, Format) = (config, format);
 
     /// <summary>Architecture.</summary>
@@ -129,6 +133,57 @@ public sealed class ModelWeights
             FinalNorm = Vector(c),
             Layers = layers,
         };
+    }
+
+    /// <summary>Every tensor of a model without 4-bit weights, under the names of a model folder; a tied head once, as the
+    /// embedding table. Stacked weights come as the row ranges they are made of.</summary>
+    public IEnumerable<(string Name, TensorView View)> DenseTensors()
+    {
+        var (c, q, kv, f) = (Config.HiddenSize, Config.QueryWidth, Config.KvWidth, Config.IntermediateSize);
+        yield return (EmbeddingName, Embedding);
+        for (var l = 0; l < Layers.Length; l++)
+        {
+            var (layer, prefix) = (Layers[l], string.Create(CultureInfo.InvariantCulture, $"model.layers.{l}"));
+            IEnumerable<(string, TensorView)> tensors =
+            [
+                .. Parts(layer.Qkv, ($"{prefix}.self_attn.q_proj", q), ($"{prefix}.self_attn.k_proj", kv), ($"{prefix}.self_attn.v_proj", kv)),
+                .. Parts(layer.Output, ($"{prefix}.self_attn.o_proj", c)),
+                .. Parts(layer.GateUp, ($"{prefix}.mlp.gate_proj", f), ($"{prefix}.mlp.up_proj", f)),
+                .. Parts(layer.Down, ($"{prefix}.mlp.down_proj", c)),
+                ($"{prefix}.input_layernorm.weight", layer.InputNorm),
+                ($"{prefix}.post_attention_layernorm.weight", layer.PostAttentionNorm),
+                ($"{prefix}.self_attn.q_norm.weight", layer.QueryNorm),
+                ($"{prefix}.self_attn.k_norm.weight", layer.KeyNorm),
+            ];
+            foreach (var tensor in tensors.Where(t => !t.Item2.IsNone))
+            {
+                yield return tensor;
+            }
+        }
+
+        yield return ("model.norm.weight", FinalNorm);
+        if (!Config.TiedHead)
+        {
+            yield return ("lm_head.weight", Head.Dense);
+        }
+    }
+
+    private static List<(string Name, TensorView View)> Parts(FrozenLinear linear, params ReadOnlySpan<(string Name, int Rows)> modules)
+    {
+        var parts = new List<(string, TensorView)>();
+        var row = 0;
+        foreach (var (name, rows) in modules)
+        {
+            parts.Add(($"{name}.weight", linear.Dense.RowRange(row, rows)));
+            if (!linear.Bias.IsNone)
+            {
+                parts.Add(($"{name}.bias", linear.Bias.ColRange(row, rows)));
+            }
+
+            row += rows;
+        }
+
+        return parts;
     }
 
     private static QuantizedMatrix Matrix(Arena arena, FourBitCode code, bool nested, int rows, int cols)

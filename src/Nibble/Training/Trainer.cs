@@ -14,10 +14,10 @@ public sealed record TrainerParts
     /// <summary>Device.</summary>
     public required IBackend Backend { get; init; }
 
-    /// <summary>Model with adapters.</summary>
+    /// <summary>Model with adapters, or with weights that are trained.</summary>
     public required DecoderModel Model { get; init; }
 
-    /// <summary>Optimizer state of the adapters.</summary>
+    /// <summary>Optimizer state of what is trained.</summary>
     public required OptimizerState Optimizer { get; init; }
 
     /// <summary>Memory of passes.</summary>
@@ -76,8 +76,8 @@ public sealed class Trainer
         ArgumentNullException.ThrowIfNull(parts);
         ArgumentNullException.ThrowIfNull(progress);
         (_parts, _backend, _progress, _observers) = (parts, parts.Backend, progress, observers);
-        _parameters = parts.Model.Lora?.Parameters
-            ?? throw new TrainingException("the model has no adapters: there is nothing to train.");
+        _parameters = parts.Model.Trained
+            ?? throw new TrainingException("the model has no adapters and its weights are frozen: there is nothing to train.");
         _schedule = new LearningRateSchedule(
             parts.Config.Schedule, parts.Config.Optimizer.LearningRate, parts.Timeline.WarmupSteps, parts.Timeline.TotalSteps);
         _evaluator = new Evaluator(_backend, parts.Model, parts.Arena, parts.Plan, parts.Config.Batch.Normalization);

@@ -37,6 +37,17 @@ internal static class Goldens
             [.. e.GetProperty("loss_and_grad_norm").EnumerateArray().Select(p => (p[0].GetDouble(), p[1].GetDouble()))]);
     }
 
+    /// <summary>Learning rate, loss and gradient norm of every step of the run that trains all weights.</summary>
+    public static (double LearningRate, double WeightDecay, (double Loss, double Norm)[] Steps) FullTraining()
+    {
+        using var json = JsonDocument.Parse(File.ReadAllText(Path("training.json")));
+        var e = json.RootElement.GetProperty("train-full-fp32-adamw");
+        return (
+            e.GetProperty("lr").GetDouble(),
+            e.GetProperty("weight_decay").GetDouble(),
+            [.. e.GetProperty("loss_and_grad_norm").EnumerateArray().Select(p => (p[0].GetDouble(), p[1].GetDouble()))]);
+    }
+
     private static int[] Ints(JsonElement array) => [.. array.EnumerateArray().Select(e => e.GetInt32())];
 
     private static string Find()

@@ -3,31 +3,56 @@ using Nibble.Config;
 using Nibble.Data;
 using Nibble.Models;
 using Nibble.Models.Decoder;
+using Nibble.Models.Full;
 using Nibble.Models.Lora;
 using Nibble.Models.Quantization;
 using Nibble.Tensors;
 
 namespace Nibble.Tests.Models;
 
-/// <summary>A tiny model folder loaded on a backend, with or without adapters.</summary>
+/// <summary>A tiny model folder loaded on a backend, with or without adapters, or with its weights trained.</summary>
 internal sealed class TinyModel : IDisposable
 {
     private readonly DeviceMemory _memory;
 
-    public TinyModel(IBackend backend, string folder, FourBitCode? code = null, bool nested = false, LoraOptions? lora = null)
+    public TinyModel(IBackend backend, string folder, FourBitCode? code = null, bool nested = false, LoraOptions? lora = null, bool full = false)
+        : this(backend, ModelConfig.Load(folder), folder, code, nested, lora, full)
+    {
+    }
+
+    /// <summary>A model whose weights are all trained and start at random, for a config that has no folder.</summary>
+    public TinyModel(IBackend backend, ModelConfig config)
+        : this(backend, config, null, null, false, null, true)
+    {
+    }
+
+    private TinyModel(
+        IBackend backend, ModelConfig config, string? folder, FourBitCode? code, bool nested, LoraOptions? lora, bool full)
     {
         Backend = backend;
-        Config = ModelConfig.Load(folder);
+        Config = config;
         var activation = backend.ActivationType;
         var table = activation == DType.BF16 ? DType.BF16 : DType.F32;
         var format = new WeightFormat(
             Config.Quantization?.Code ?? code, Config.Quantization?.DoubleQuantization ?? nested, activation, table, activation);
         _memory = backend.Allocate(256 << 20);
         Arena = new Arena(_memory);
-        Weights = ModelWeights.Allocate(Config, format, Arena, Arena);
-        using (var files = SafetensorsIndex.Open(folder))
+        Full = full ? FullParameters.Allocate(Config, activation, Arena) : null;
+        Full?.Clear(backend);
+        Weights = Full?.Weights ?? ModelWeights.Allocate(Config, format, Arena, Arena);
+        if (folder is null)
         {
-            new WeightLoader(backend, files, Arena).Load(Weights);
+            FillAtRandom();
+        }
+        else
+        {
+            using var files = SafetensorsIndex.Open(folder);
+            new WeightLoader(backend, files, Arena).Load(Full?.Masters ?? Weights);
+        }
+
+        if (Full is not null)
+        {
+            backend.RefreshCompute(Full.Parameters);
         }
 
         if (backend.NeedsDequantizationScratch && Weights.LargestQuantizedCount > 0)
@@ -39,7 +64,7 @@ internal sealed class TinyModel : IDisposable
         RopeTable.Fill(backend, Config.Rope, rope);
         Lora = lora is null ? null : LoraAdapters.Allocate(Config, lora, activation, Arena);
         Lora?.Clear(backend);
-        Decoder = new DecoderModel(backend, Weights, Lora, rope);
+        Decoder = new DecoderModel(backend, Weights, Lora, rope, Full);
         Loss = Arena.Allocate(DType.F64, 1, 1);
         Norm = Arena.Allocate(DType.F32, 1, 1);
     }
@@ -51,6 +76,10 @@ internal sealed class TinyModel : IDisposable
     public ModelWeights Weights { get; }
 
     public LoraAdapters? Lora { get; }
+
+    public FullParameters? Full { get; }
+
+    public ParameterSet Trained => Decoder.Trained!;
 
     public DecoderModel Decoder { get; }
 
@@ -76,7 +105,7 @@ internal sealed class TinyModel : IDisposable
     {
         var tokens = passes.Sum(p => p.TrainedTokens);
         Backend.Zero(Loss);
-        Backend.Zero(Lora!.Parameters.Gradient);
+        Backend.Zero(Trained.Gradient);
         long first = 0;
         foreach (var pass in passes)
         {
@@ -84,6 +113,19 @@ internal sealed class TinyModel : IDisposable
                 pass, DecoderModel.Shape(pass, logitsChunk, recomputedLayers, backward: true), Arena, 1.0 / tokens,
                 new DropoutPlace(7, step, first), Loss);
             first += pass.InputIds.Length;
+        }
+
+        return ReadDouble(Loss);
+    }
+
+    /// <summary>Mean loss of rows; no gradients.</summary>
+    public double MeanLoss(IReadOnlyList<Batch> passes)
+    {
+        Backend.Zero(Loss);
+        foreach (var pass in passes)
+        {
+            Decoder.Run(
+                pass, DecoderModel.Shape(pass, 32, 0, backward: false), Arena, 1.0 / passes.Sum(p => p.TrainedTokens), default, Loss);
         }
 
         return ReadDouble(Loss);
@@ -106,8 +148,24 @@ internal sealed class TinyModel : IDisposable
     public float[] Gradient(ParameterSlot slot)
     {
         var values = new float[slot.Count];
-        Backend.Download(ParameterSet.Piece(Lora!.Parameters.Gradient, slot), MemoryMarshal.AsBytes(values.AsSpan()));
+        Backend.Download(ParameterSet.Piece(Trained.Gradient, slot), MemoryMarshal.AsBytes(values.AsSpan()));
         return values;
+    }
+
+    // Norms around one, everything else around zero.
+    private void FillAtRandom()
+    {
+        foreach (var (slot, stream) in Full!.Parameters.Slots.Select((s, i) => (s, (ulong)i)))
+        {
+            var values = new float[slot.Count];
+            for (var i = 0; i < values.Length; i++)
+            {
+                var centred = Philox.Uniform(Philox.Words(5, (ulong)i, stream).X) - 0.5f;
+                values[i] = slot.Name.Contains("norm", StringComparison.Ordinal) ? 1 + centred : 0.6f * centred;
+            }
+
+            Backend.Upload(MemoryMarshal.AsBytes(values.AsSpan()), ParameterSet.Piece(Full.Parameters.Master, slot));
+        }
     }
 
     public void Dispose() => _memory.Dispose();

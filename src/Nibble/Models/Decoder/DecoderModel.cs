@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Nibble.Data;
+using Nibble.Models.Full;
 using Nibble.Models.Lora;
 using Nibble.Tensors;
 
@@ -7,7 +8,7 @@ namespace Nibble.Models.Decoder;
 
 /// <summary>
 /// The decoder graph of Qwen2, Qwen3, Llama and Mistral, forward and backward, written out by hand: one pass over a
-/// flat run of tokens adds to the adapters' gradients and to the loss. Source of the graph: transformers
+/// flat run of tokens adds to the gradients of what is trained and to the loss. Source of the graph: transformers
 /// <c>models/qwen2/modeling_qwen2.py</c> and its siblings.
 /// </summary>
 public sealed partial class DecoderModel
@@ -16,6 +17,7 @@ public sealed partial class DecoderModel
     private readonly ModelConfig _config;
     private readonly ModelWeights _weights;
     private readonly LoraAdapters? _lora;
+    private readonly FullParameters? _full;
     private readonly TensorView _rope;
     private readonly TensorView _gradients;
     private readonly int _lowestLayer;
@@ -25,16 +27,27 @@ public sealed partial class DecoderModel
     /// <param name="weights">Loaded weights.</param>
     /// <param name="lora">Adapters, or null for the base model alone.</param>
     /// <param name="rope">F32 (reference: F64) [positions, D] from <see cref="RopeTable"/>.</param>
-    public DecoderModel(IBackend backend, ModelWeights weights, LoraAdapters? lora, TensorView rope)
+    /// <param name="full">The weights' masters and gradients when every weight is trained; null when they are frozen.</param>
+    /// <exception cref="ArgumentException">Adapters over weights that are trained too.</exception>
+    public DecoderModel(
+        IBackend backend, ModelWeights weights, LoraAdapters? lora, TensorView rope, FullParameters? full = null)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        (_backend, _config, _weights, _lora, _rope) = (backend, weights.Config, weights, lora, rope);
+        if (full is not null && (lora is not null || !ReferenceEquals(full.Weights, weights)))
+        {
+            throw new ArgumentException("expected adapters or trained weights, and these weights to be the trained ones", nameof(full));
+        }
+
+        (_backend, _config, _weights, _lora, _full, _rope) = (backend, weights.Config, weights, lora, full, rope);
         _gradients = lora?.Parameters.Gradient ?? TensorView.None;
-        _lowestLayer = lora?.LowestLayer ?? weights.Config.Layers;
+        _lowestLayer = full is not null ? 0 : lora?.LowestLayer ?? weights.Config.Layers;
     }
 
     /// <summary>Adapters being trained, or null.</summary>
     public LoraAdapters? Lora => _lora;
+
+    /// <summary>What is trained: adapters, or every weight, or null.</summary>
+    public ParameterSet? Trained => _lora?.Parameters ?? _full?.Parameters;
 
     /// <summary>Bytes a pass takes from its arena.</summary>
     /// <param name="config">Architecture.</param>
@@ -50,7 +63,7 @@ public sealed partial class DecoderModel
 
     /// <summary>
     /// Loss of a batch: adds <c>Σ cross-entropy × lossScale</c> over its trained tokens to <paramref name="lossTotal"/> and, when the
-    /// shape says so, the gradient of that to every adapter's gradient.
+    /// shape says so, the gradient of that to the gradient of everything trained.
     /// </summary>
     /// <param name="batch">Flat run of tokens.</param>
     /// <param name="shape">From <see cref="Shape"/>.</param>
@@ -70,7 +83,7 @@ public sealed partial class DecoderModel
             _backend, shape.Backward ? (float)(_lora?.Options.Dropout ?? 0) : 0, place);
         Forward(buffers, product, attention);
         Head(buffers, shape, batch.TrainedTokens, lossScale, lossTotal);
-        if (shape.Backward && _lora is not null)
+        if (shape.Backward && Trained is not null)
         {
             Backward(buffers, shape, product, attention);
         }
@@ -208,6 +221,7 @@ public sealed partial class DecoderModel
                 shape.Backward ? (float)lossScale : 0);
             if (buffers.Backward is not null)
             {
+                WeightGradient(_full?.Gradients.Head, rows, logits);
                 _backend.LinearBackward(logits, _weights.Head, rows, accumulate: false);
                 _backend.ScatterRows(rows, index, buffers.Backward.Normed);
             }
@@ -223,7 +237,8 @@ public sealed partial class DecoderModel
     {
         var gradient = buffers.Backward!;
         _backend.RmsNormBackward(
-            gradient.Normed, buffers.Final, _weights.FinalNorm, buffers.FinalRstd, gradient.Stream, accumulate: false, TensorView.None);
+            gradient.Normed, buffers.Final, _weights.FinalNorm, buffers.FinalRstd, gradient.Stream, accumulate: false,
+            _full?.Gradients.FinalNorm ?? TensorView.None);
         for (var l = _config.Layers - 1; l >= _lowestLayer; l--)
         {
             var layer = buffers.Layers[l];
@@ -237,44 +252,52 @@ public sealed partial class DecoderModel
             MlpBackward(l, buffers, product);
             AttentionBackward(l, buffers, product, attention);
         }
+
+        if (_full is not null)
+        {
+            _backend.EmbeddingBackward(buffers.Ids, gradient.Stream, _full.Gradients.Embedding);
+        }
     }
 
     private void MlpBackward(int l, PassBuffers buffers, in LoraProduct product)
     {
         var (layer, weights, gradient) = (buffers.Layers[l], _weights.Layers[l], buffers.Backward!);
-        var lora = _lora!.Layers[l];
-        if (lora.Down is not null)
+        var (lora, dWeights) = (_lora?.Layers[l], _full?.Gradients.Layers[l]);
+        if (lora?.Down is not null || dWeights is not null)
         {
-            // The adapter on down needs its input, which is cheaper to make again than to keep.
+            // What is trained on down needs its input, which is cheaper to make again than to keep.
             _backend.SwiGlu(layer.GateUp, buffers.Gated);
         }
 
+        WeightGradient(dWeights?.Down, buffers.Gated, gradient.Stream);
         product.Backward(
-            weights.Down, lora.Down, _gradients, l, 3, buffers.Gated, gradient.Stream, layer.LoraDown, gradient.Gated, buffers.Dropped,
+            weights.Down, lora?.Down, _gradients, l, 3, buffers.Gated, gradient.Stream, layer.LoraDown, gradient.Gated, buffers.Dropped,
             gradient);
         _backend.SwiGluBackward(gradient.Gated, layer.GateUp, layer.GateUp);
+        WeightGradient(dWeights?.GateUp, layer.MiddleNormed, layer.GateUp);
         product.Backward(
-            weights.GateUp, lora.GateUp, _gradients, l, 2, layer.MiddleNormed, layer.GateUp, layer.LoraGateUp, gradient.Normed,
+            weights.GateUp, lora?.GateUp, _gradients, l, 2, layer.MiddleNormed, layer.GateUp, layer.LoraGateUp, gradient.Normed,
             buffers.Dropped, gradient);
         _backend.RmsNormBackward(
             gradient.Normed, layer.Middle, weights.PostAttentionNorm, layer.MiddleRstd, gradient.Stream, accumulate: true,
-            TensorView.None);
+            dWeights?.PostAttentionNorm ?? TensorView.None);
     }
 
     private void AttentionBackward(int l, PassBuffers buffers, in LoraProduct product, in AttentionShape attention)
     {
         var (layer, weights, gradient) = (buffers.Layers[l], _weights.Layers[l], buffers.Backward!);
-        var lora = _lora!.Layers[l];
-        var lowest = l == _lowestLayer;
-        if (lowest && lora.Qkv is null && lora.Output is null)
+        var (lora, dWeights) = (_lora?.Layers[l], _full?.Gradients.Layers[l]);
+        var lowest = l == _lowestLayer && _full is null;
+        if (lowest && lora?.Qkv is null && lora?.Output is null)
         {
             return;
         }
 
         // Nothing below the lowest adapter is trained, so its input has no use for a gradient.
-        var stopsAtOutput = lowest && lora.Qkv is null;
+        var stopsAtOutput = lowest && lora?.Qkv is null;
+        WeightGradient(dWeights?.Output, layer.Attention, gradient.Stream);
         product.Backward(
-            weights.Output, lora.Output, _gradients, l, 1, layer.Attention, gradient.Stream, layer.LoraOutput,
+            weights.Output, lora?.Output, _gradients, l, 1, layer.Attention, gradient.Stream, layer.LoraOutput,
             stopsAtOutput ? TensorView.None : gradient.Attention, buffers.Dropped, gradient);
         if (stopsAtOutput)
         {
@@ -290,17 +313,36 @@ public sealed partial class DecoderModel
         if (_config.QkNorm)
         {
             var (rawQuery, rawKey) = SplitQueryKey(layer.RawQueryKey);
-            _backend.RmsNormBackward(dq, rawQuery, weights.QueryNorm, layer.QueryRstd, dq, accumulate: false, TensorView.None);
-            _backend.RmsNormBackward(dk, rawKey, weights.KeyNorm, layer.KeyRstd, dk, accumulate: false, TensorView.None);
+            _backend.RmsNormBackward(
+                dq, rawQuery, weights.QueryNorm, layer.QueryRstd, dq, accumulate: false, dWeights?.QueryNorm ?? TensorView.None);
+            _backend.RmsNormBackward(
+                dk, rawKey, weights.KeyNorm, layer.KeyRstd, dk, accumulate: false, dWeights?.KeyNorm ?? TensorView.None);
         }
 
+        WeightGradient(dWeights?.Qkv, layer.Normed, gradient.Qkv);
         product.Backward(
-            weights.Qkv, lora.Qkv, _gradients, l, 0, layer.Normed, gradient.Qkv, layer.LoraQkv,
+            weights.Qkv, lora?.Qkv, _gradients, l, 0, layer.Normed, gradient.Qkv, layer.LoraQkv,
             lowest ? TensorView.None : gradient.Normed, buffers.Dropped, gradient);
         if (!lowest)
         {
             _backend.RmsNormBackward(
-                gradient.Normed, layer.Input, weights.InputNorm, layer.InputRstd, gradient.Stream, accumulate: true, TensorView.None);
+                gradient.Normed, layer.Input, weights.InputNorm, layer.InputRstd, gradient.Stream, accumulate: true,
+                dWeights?.InputNorm ?? TensorView.None);
+        }
+    }
+
+    // dW += dyᵀ x and db += Σ dy, for a product whose weight is trained; q, k, v (and gate, up) as one.
+    private void WeightGradient(FrozenLinear? gradient, TensorView x, TensorView dy)
+    {
+        if (gradient is null)
+        {
+            return;
+        }
+
+        _backend.MatMul(dy, true, x, false, gradient.Dense, accumulate: true);
+        if (!gradient.Bias.IsNone)
+        {
+            _backend.ColumnSum(dy, gradient.Bias);
         }
     }
 }
