@@ -82,17 +82,20 @@ internal sealed class Terminal
 
     /// <summary>What is happening, for one who waits.</summary>
     /// <param name="text">One line.</param>
-    public void Note(string text) => _error.WriteLine(text);
+    public void Note(string text) => Message(Spectre.Console.Markup.Escape(text), text);
 
-    private void Message(string kind, string colour, string text)
+    private void Message(string kind, string colour, string text) =>
+        Message($"[{colour}]{kind}:[/] {Spectre.Console.Markup.Escape(text)}", $"{kind}: {text}");
+
+    private void Message(string markup, string text)
     {
         if (IsLive && !System.Console.IsErrorRedirected)
         {
             // Through the console that redraws lines: written past it, the message would be painted over.
-            Console.MarkupLine($"[{colour}]{kind}:[/] {Spectre.Console.Markup.Escape(text)}");
+            Console.MarkupLine(markup);
             return;
         }
 
-        _error.WriteLine($"{kind}: {text}");
+        _error.WriteLine(text);
     }
 }

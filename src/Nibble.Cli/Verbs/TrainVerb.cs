@@ -29,7 +29,7 @@ internal sealed class TrainVerb : ConfigVerb
         return session.Interruption.Graceful(
             stop => Train(loaded, session.Terminal, stop),
             () => session.Terminal.Note(
-                "\nstopping: the running step is finished and a full checkpoint written; Ctrl-C again leaves at once"));
+                "stopping: the running step is finished and a full checkpoint written; Ctrl-C again leaves at once"));
     }
 
     private static int Train(LoadedConfig loaded, Terminal terminal, CancellationToken stop)

@@ -14,6 +14,9 @@ namespace Nibble.Cli.Views;
 /// <param name="time">Clock.</param>
 internal sealed class TrainingView(Terminal terminal, TimeProvider time) : ITrainingObserver
 {
+    // The longest line of numbers; what is left of the terminal's width is the bar's.
+    private const int NumbersWidth = 76;
+
     private ProgressTask? _task;
     private LoggedStep? _lastLog;
     private int _firstStep;
@@ -32,7 +35,9 @@ internal sealed class TrainingView(Terminal terminal, TimeProvider time) : ITrai
 
         return terminal.Console.Progress()
             .AutoClear(true)
-            .Columns(new ProgressBarColumn(), new TaskDescriptionColumn { Alignment = Justify.Left })
+            .Columns(
+                new ProgressBarColumn { Width = Math.Clamp(terminal.Console.Profile.Width - NumbersWidth, 4, 40) },
+                new TaskDescriptionColumn { Alignment = Justify.Left })
             .Start(context =>
             {
                 _task = context.AddTask("starting", maxValue: 1);
