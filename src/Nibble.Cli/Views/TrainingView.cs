@@ -130,15 +130,6 @@ internal sealed class TrainingView(Terminal terminal, TimeProvider time) : ITrai
         }
     }
 
-    /// <inheritdoc/>
-    public void OnCheckpointDue(CheckpointDue due)
-    {
-        if (due.Reason == CheckpointReason.Interrupted)
-        {
-            OnStage("writing a full checkpoint");
-        }
-    }
-
     private void Line(string text)
     {
         if (_task is null)
