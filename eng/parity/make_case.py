@@ -11,7 +11,9 @@ FOLDER/run.yml    the run for Nibble
 FOLDER/peft.json  the other side: logits, loss, gradients of the first step (peft.safetensors) and 100 losses
 """
 
+import copy
 import json
+import math
 import os
 import sys
 
@@ -121,15 +123,29 @@ def cross_entropy(ids, labels):
 
 
 def schedule(step):
-    import math
     if step < WARMUP:
         return step / WARMUP
     return max(0.0, (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP))) / 2)
 
 
+# The yardstick: the same numbers computed in fp32.
 trained = [p for p in model.parameters() if p.requires_grad]
+tensors = {}
+exact = copy.deepcopy(model).float()
+first = torch.randperm(ROWS, generator=torch.Generator().manual_seed(SEED)).tolist()[:PER_STEP]
+count = sum(sum(1 for label in rows[i][1][1:] if label != -100) for i in first)
+for k, i in enumerate(first):
+    ids, labels = rows[i]
+    logits = exact(torch.tensor([ids], device="cuda")).logits[0]
+    target = torch.tensor(labels[1:] + [-100], device="cuda")
+    (torch.nn.functional.cross_entropy(logits, target, ignore_index=-100, reduction="sum") / count).backward()
+    tensors[f"exact.row{k}.logits"] = logits.detach().cpu().contiguous()
+for name, p in exact.named_parameters():
+    if p.requires_grad:
+        tensors["exact.gradient." + name.replace(".default", "")] = p.grad.detach().cpu().contiguous()
+del exact
 optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
-losses, norms, tensors = [], [], {}
+losses, norms = [], []
 indices = order()
 for step in range(STEPS):
     chosen = [next(indices) for _ in range(PER_STEP)]
