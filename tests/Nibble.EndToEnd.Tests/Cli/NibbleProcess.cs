@@ -25,6 +25,24 @@ internal static class NibbleProcess
     /// <param name="arguments">Arguments.</param>
     public static ProcessResult RunIn(string? folder, params string[] arguments)
     {
+        using var process = Start(folder, arguments);
+        process.StandardInput.Close();
+        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        if (!process.WaitForExit(Patience))
+        {
+            process.Kill(entireProcessTree: true);
+            Assert.Fail($"nibble {string.Join(' ', arguments)} did not end within {Patience}");
+        }
+
+        return new ProcessResult(process.ExitCode, Lf(output.Result), Lf(error.Result));
+    }
+
+    /// <summary>Starts it with closed input and output that nobody reads: enough room for a short run's.</summary>
+    /// <param name="folder">Working directory, or null for the tests' own.</param>
+    /// <param name="arguments">Arguments.</param>
+    public static Process Start(string? folder, IEnumerable<string> arguments)
+    {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
         {
             RedirectStandardOutput = true,
@@ -37,17 +55,7 @@ internal static class NibbleProcess
             start.ArgumentList.Add(argument);
         }
 
-        using var process = Process.Start(start)!;
-        process.StandardInput.Close();
-        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        if (!process.WaitForExit(Patience))
-        {
-            process.Kill(entireProcessTree: true);
-            Assert.Fail($"nibble {string.Join(' ', arguments)} did not end within {Patience}");
-        }
-
-        return new ProcessResult(process.ExitCode, Lf(output.Result), Lf(error.Result));
+        return Process.Start(start)!;
     }
 
     private static string Lf(string text) => text.Replace("\r\n", "\n", StringComparison.Ordinal);
