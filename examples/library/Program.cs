@@ -2,6 +2,7 @@
 //
 //     dotnet run -c Release --project examples/library
 //     dotnet run -c Release --project examples/library -- my-run.yml 500
+#region readme
 using Nibble.Hosting;
 using Nibble.Training;
 
@@ -25,6 +26,7 @@ var result = new FineTunerBuilder(args.ElementAtOrDefault(0) ?? "examples/nl2bas
 Console.WriteLine($"{result.Outcome} after {result.Steps} steps in {result.Seconds:F0} s; "
     + $"eval loss {result.EvalLossBefore:F3} -> {result.EvalLossAfter:F3}; adapter in {result.AdapterFolder}");
 return result.Validation is { Passed: true } ? 0 : 1;
+#endregion
 
 internal sealed class LossPrinter : ITrainingObserver
 {

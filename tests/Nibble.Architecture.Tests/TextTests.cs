@@ -20,6 +20,7 @@ public sealed class TextTests
     // The only files that read environment variables, and for what.
     private static readonly Dictionary<string, string> EnvironmentReaders = new()
     {
+        ["src/Nibble.Cli/Shell/Surroundings.cs"] = "colours, a terminal without control sequences, stack traces",
         ["src/Nibble.Cpu/Simd/InstructionSet.cs"] = "forces an instruction set, for tests and comparisons",
         ["src/Nibble.Cuda/Interop/NativeLoader.cs"] = "where the CUDA libraries are",
         ["src/Nibble.Cuda/Runtime/CudaOptions.cs"] = "the cache folder, and launches one by one for debugging",
