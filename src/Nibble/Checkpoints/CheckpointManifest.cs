@@ -37,7 +37,9 @@ public sealed record CheckpointManifest(
 
     private static readonly Dictionary<string, CheckpointKind> _kinds = new(StringComparer.Ordinal)
     {
-        ["full"] = CheckpointKind.Full, ["model_only"] = CheckpointKind.ModelOnly, ["final"] = CheckpointKind.Final,
+        ["full"] = CheckpointKind.Full,
+        ["model_only"] = CheckpointKind.ModelOnly,
+        ["final"] = CheckpointKind.Final,
     };
 
     /// <summary>Measures files and writes the manifest.</summary>

@@ -17,7 +17,11 @@ internal static class Contents
         Adapter = new LoraAdapter(
             new LoraAdapterConfig
             {
-                BaseModel = "tiny", Rank = 2, Alpha = 4, Dropout = 0.05, TargetModules = ["q_proj"],
+                BaseModel = "tiny",
+                Rank = 2,
+                Alpha = 4,
+                Dropout = 0.05,
+                TargetModules = ["q_proj"],
             },
             [
                 new(LoraAdapter.NameOfA(Module), 2, 3, new float[] { step, 2, 3, 4, 5, 6 }),

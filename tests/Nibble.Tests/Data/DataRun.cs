@@ -62,7 +62,11 @@ internal sealed class DataRun : IDisposable
         Save = new SaveOptions(default, 4, false, false, null, false),
         Logging = new LoggingOptions
         {
-            Steps = null, Wandb = null, TensorBoard = false, LossWatchdogThreshold = null, LossWatchdogPatience = 3,
+            Steps = null,
+            Wandb = null,
+            TensorBoard = false,
+            LossWatchdogThreshold = null,
+            LossWatchdogPatience = 3,
         },
         Engine = new EngineOptions("cpu", null, RecomputeMode.Never, null),
     };

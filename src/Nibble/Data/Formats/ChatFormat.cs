@@ -20,7 +20,11 @@ internal sealed class ChatFormat : IRowFormat
     private readonly ChatTemplate _template;
     private readonly Dictionary<string, string> _roles = new()
     {
-        ["human"] = "user", ["user"] = "user", ["gpt"] = "assistant", ["assistant"] = "assistant", ["system"] = "system",
+        ["human"] = "user",
+        ["user"] = "user",
+        ["gpt"] = "assistant",
+        ["assistant"] = "assistant",
+        ["system"] = "system",
         ["tool"] = "tool",
     };
 

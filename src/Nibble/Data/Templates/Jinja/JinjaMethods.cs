@@ -63,15 +63,17 @@ internal static class JinjaMethods
 
     private static JinjaCallable? OfList(List<object?> list, string name) => name switch
     {
-        "append" => (a, _) =>
-        {
-            list.Add(a[0]);
-            return null;
-        },
+        "append" => (a, _) => Append(list, a[0]),
         "index" => (a, _) => (long)list.FindIndex(item => JinjaValue.AreEqual(item, a[0])),
         "count" => (a, _) => (long)list.Count(item => JinjaValue.AreEqual(item, a[0])),
         _ => null,
     };
+
+    private static object? Append(List<object?> list, object? item)
+    {
+        list.Add(item);
+        return null;
+    }
 
     private static long Count(string text, string part) => part.Length == 0
         ? text.Length + 1
