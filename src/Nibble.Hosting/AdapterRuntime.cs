@@ -22,8 +22,13 @@ public sealed record AdapterRuntimeOptions
     /// <summary>Tokenizer folder.</summary>
     public required string TokenizerPath { get; init; }
 
-    /// <summary>Adapter folder, or null for the base model alone.</summary>
+    /// <summary>Adapter folder, folder of a whole model that was trained from the base, or null for the base model alone.</summary>
     public required string? Adapter { get; init; }
+
+    /// <summary>The same with a whole model in the place of its base.</summary>
+    internal AdapterRuntimeOptions Resolved() => Adapter is not null && AdapterRuntime.IsModel(Adapter)
+        ? this with { BaseModel = Adapter, Adapter = null }
+        : this;
 
     /// <summary>How base weights are held.</summary>
     public required QuantizationOptions Quantization { get; init; }
@@ -65,11 +70,17 @@ public sealed class AdapterRuntime : IDisposable
     /// <summary>The model on its device.</summary>
     public ModelSession Session => _session;
 
+    /// <summary>Whether a folder holds a whole model and not an adapter.</summary>
+    /// <param name="folder">Checkpoint or output folder.</param>
+    public static bool IsModel(string folder) => File.Exists(Path.Combine(folder, FullModelFiles.Config))
+        && !File.Exists(Path.Combine(folder, AdapterFileNames.Config));
+
     /// <summary>Loads base model and adapter.</summary>
     /// <param name="options">What to load.</param>
     public static AdapterRuntime Open(AdapterRuntimeOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        options = options.Resolved();
         var model = ModelConfig.Load(options.BaseModel);
         var tokenizer = HfTokenizer.Load(options.TokenizerPath).WithSpecialTokens(options.SpecialTokens);
         var adapter = options.Adapter is null ? null : AdapterReader.Read(options.Adapter);

@@ -1,4 +1,6 @@
 using Nibble.Checkpoints;
+using Nibble.Models.Full;
+using Nibble.Models.Lora;
 using Nibble.Tensors;
 using Nibble.Training;
 
@@ -14,6 +16,8 @@ public sealed record CheckpointSaved(string Folder, int Step, IReadOnlyList<stri
 internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, CheckpointStore store, RunState identity)
     : ITrainingObserver
 {
+    private const string MasterName = "master";
+
     /// <summary>Called after every checkpoint.</summary>
     public Action<CheckpointSaved>? Saved { get; init; }
 
@@ -29,23 +33,11 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
     /// <summary>Everything a checkpoint holds, read from the device.</summary>
     public CheckpointContent Content(TrainingProgress progress, bool withOptimizer)
     {
-        var lora = session.Lora!;
-        var options = lora.Options;
         return new CheckpointContent
         {
-            Adapter = new LoraAdapter(
-                new LoraAdapterConfig
-                {
-                    BaseModel = run.Config.BaseModel,
-                    Rank = options.Rank,
-                    Alpha = options.Alpha,
-                    Dropout = options.Dropout,
-                    TargetModules = options.TargetModules,
-                    RankStabilized = options.RankStabilized,
-                },
-                [.. lora.Parameters.Slots.Select(s => new LoraTensor(s.Name, s.Rows, s.Cols, lora.DownloadMaster(session.Backend, s)))]),
+            Weights = session.Full is { } full ? Model(full) : Adapter(session.Lora!),
             State = State(progress),
-            Optimizer = withOptimizer ? [.. session.Optimizer!.Tensors.Select(t => Download(t.Name, t.View))] : null,
+            Optimizer = withOptimizer ? [.. Resumable().Select(t => Tensor(t.Name, t.View))] : null,
             Run = identity with
             {
                 Step = progress.StepsDone,
@@ -72,14 +64,23 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
     /// <returns>Where the run stands.</returns>
     public TrainingProgress Restore(CheckpointContent content)
     {
-        LoadAdapter(session, content.Adapter);
+        if (session.Lora is not null)
+        {
+            LoadAdapter(session, content.RequireAdapter());
+        }
+        else if (content.Weights is not FullModel)
+        {
+            throw new CheckpointException(
+                $"checkpoint-{content.Run.Step}", "a whole model, as this run trains every weight", "an adapter");
+        }
+
         if (content.Optimizer is null)
         {
             throw new CheckpointException(
                 $"checkpoint-{content.Run.Step}", "optimizer state", "a checkpoint of save_only_model, which cannot resume");
         }
 
-        foreach (var (name, view) in session.Optimizer!.Tensors)
+        foreach (var (name, view) in Resumable())
         {
             var saved = content.Optimizer.FirstOrDefault(t => t.Name == name);
             if (saved is null || saved.Rows != view.Rows || saved.Cols != view.Cols || saved.DType != view.DType)
@@ -89,7 +90,12 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
                     saved is null ? "nothing" : $"{saved.DType} [{saved.Rows}, {saved.Cols}]");
             }
 
-            session.Backend.Upload(saved.Data.Span, view);
+            Upload(saved, view);
+        }
+
+        if (session.Full is not null)
+        {
+            session.Backend.RefreshCompute(session.Full.Parameters);
         }
 
         var (state, runState) = (content.State, content.Run);
@@ -112,6 +118,28 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
                 e.Step, e.Epoch ?? 0, e.Values["eval_loss"], e.Values.GetValueOrDefault("eval_runtime"), run.Data.Eval.Length,
                 run.EvaluationBatches.Count, e.Step == state.BestGlobalStep))],
         };
+    }
+
+    /// <summary>Puts what a checkpoint trained into the session and leaves the optimizer as it is: an adapter, or the exact
+    /// weights where the checkpoint can resume, or else the weights as they were rounded for the model file.</summary>
+    /// <param name="folder">Checkpoint folder.</param>
+    /// <exception cref="CheckpointException">The checkpoint holds something else.</exception>
+    public void LoadWeights(string folder)
+    {
+        var content = CheckpointStore.Load(folder);
+        if (session.Full is not { } full)
+        {
+            LoadAdapter(session, content.RequireAdapter());
+        }
+        else if (content.Optimizer?.FirstOrDefault(t => t.Name == MasterName) is { } master && master.Cols == full.Parameters.Master.Cols)
+        {
+            Upload(master, full.Parameters.Master);
+            session.Backend.RefreshCompute(full.Parameters);
+        }
+        else
+        {
+            session.LoadWeights(folder);
+        }
     }
 
     /// <summary>Uploads an adapter's factors; every slot must be there with its shape.</summary>
@@ -180,10 +208,33 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
         return results;
     }
 
-    private StateTensor Download(string name, TensorView view)
-    {
-        var bytes = new byte[view.Bytes];
-        session.Backend.Download(view, bytes);
-        return new StateTensor(name, view.DType, view.Rows, view.Cols, bytes);
-    }
+    // The model file rounds to the base model's types, so an exact continuation needs the masters beside it.
+    private IEnumerable<(string Name, TensorView View)> Resumable() => session.Full is { } full
+        ? session.Optimizer!.Tensors.Append((MasterName, full.Parameters.Master))
+        : session.Optimizer!.Tensors;
+
+    private LoraAdapter Adapter(LoraAdapters lora) => new(
+        new LoraAdapterConfig
+        {
+            BaseModel = run.Config.BaseModel,
+            Rank = lora.Options.Rank,
+            Alpha = lora.Options.Alpha,
+            Dropout = lora.Options.Dropout,
+            TargetModules = lora.Options.TargetModules,
+            RankStabilized = lora.Options.RankStabilized,
+        },
+        [.. lora.Parameters.Slots.Select(s => new LoraTensor(s.Name, s.Rows, s.Cols, lora.DownloadMaster(session.Backend, s)))]);
+
+    private FullModel Model(FullParameters full) => new(
+        run.Config.BaseModel,
+        [.. full.Parameters.Slots.Select(s => Tensor(s.Name, ParameterSet.Piece(full.Parameters.Master, s)))]);
+
+    // Read from the device when it is written, a piece at a time.
+    private StateTensor Tensor(string name, TensorView view) => new(
+        name, view.DType, view.Rows, view.Cols, (offset, destination) => session.Backend.Download(Bytes(view, offset, destination.Length), destination));
+
+    private void Upload(StateTensor saved, TensorView view) =>
+        saved.ForEachPiece((at, piece) => session.Backend.Upload(piece.Span, Bytes(view, at, piece.Length)));
+
+    private static TensorView Bytes(TensorView view, long offset, int count) => new(view.Address + (nint)offset, DType.U8, 1, count);
 }

@@ -1,6 +1,7 @@
 using Nibble.Config;
 using Nibble.Models;
 using Nibble.Models.Decoder;
+using Nibble.Models.Full;
 using Nibble.Models.Lora;
 using Nibble.Models.Quantization;
 using Nibble.Tensors;
@@ -16,11 +17,14 @@ public sealed record SessionLayout
     /// <summary>How weights are held.</summary>
     public required WeightFormat Format { get; init; }
 
-    /// <summary>Adapters, or null for the base model alone.</summary>
+    /// <summary>Adapters; null for a model alone, whose every weight is trained when there is an optimizer.</summary>
     public required LoraOptions? Lora { get; init; }
 
     /// <summary>Optimizer state: 8-bit, F32, or null for none.</summary>
     public required OptimizerKind? Optimizer { get; init; }
+
+    /// <summary>Whether every weight is trained.</summary>
+    public bool TrainsWeights => Lora is null && Optimizer is not null;
 
     /// <summary>Positions of the rotary table.</summary>
     public required int Positions { get; init; }
@@ -53,14 +57,14 @@ public sealed class ModelSession : IDisposable
         _hostTable = layout.TableOnHost ? backend.Allocate(TableBytes(layout), MemoryKind.PinnedHost) : null;
         _memory = backend.Allocate(counting.Arena.Peak + layout.PassBytes);
         var pieces = new Pieces(backend, layout, new Arena(_memory), _hostTable is null ? null : new Arena(_hostTable));
-        (Arena, Weights, Lora, Optimizer) = (pieces.Arena, pieces.Weights, pieces.Lora, pieces.Optimizer);
+        (Arena, Weights, Lora, Full, Optimizer) = (pieces.Arena, pieces.Weights, pieces.Lora, pieces.Full, pieces.Optimizer);
         if (!pieces.Scratch.IsNone)
         {
             backend.DequantizationScratch = pieces.Scratch;
         }
 
         (_resident, _rope) = (pieces.Resident, pieces.Rope);
-        Decoder = new DecoderModel(backend, Weights, Lora, pieces.Rope);
+        Decoder = new DecoderModel(backend, Weights, Lora, pieces.Rope, Full);
         RopeTable.Fill(backend, layout.Model.Rope, pieces.Rope);
     }
 
@@ -82,6 +86,9 @@ public sealed class ModelSession : IDisposable
     /// <summary>Adapters or null.</summary>
     public LoraAdapters? Lora { get; }
 
+    /// <summary>Masters and gradients of every weight, or null when the weights are frozen.</summary>
+    public FullParameters? Full { get; }
+
     /// <summary>Optimizer state or null.</summary>
     public OptimizerState? Optimizer { get; }
 
@@ -93,8 +100,8 @@ public sealed class ModelSession : IDisposable
     /// <param name="progress">Told the bytes read, or null.</param>
     public void Load(string folder, IProgress<long>? progress = null)
     {
-        using var files = SafetensorsIndex.Open(folder);
-        new WeightLoader(Backend, files, Arena) { Progress = progress }.Load(Weights);
+        Full?.Clear(Backend);
+        LoadWeights(folder, progress);
         MakeResident();
         Lora?.Clear(Backend);
         foreach (var (_, view) in Optimizer?.Tensors ?? [])
@@ -103,9 +110,22 @@ public sealed class ModelSession : IDisposable
         }
     }
 
+    /// <summary>Loads base weights, or replaces the weights that are trained; everything else stays.</summary>
+    /// <param name="folder">Model folder.</param>
+    /// <param name="progress">Told the bytes read, or null.</param>
+    internal void LoadWeights(string folder, IProgress<long>? progress = null)
+    {
+        using var files = SafetensorsIndex.Open(folder);
+        new WeightLoader(Backend, files, Arena) { Progress = progress }.Load(Full?.Masters ?? Weights);
+        if (Full is not null)
+        {
+            Backend.RefreshCompute(Full.Parameters);
+        }
+    }
+
     /// <summary>The same graph over the same memory, its ops going through another backend that wraps this one's.</summary>
     /// <param name="wrapper">Wrapper of <see cref="Backend"/>.</param>
-    internal DecoderModel OnBackend(IBackend wrapper) => new(wrapper, Weights, Lora, _rope);
+    internal DecoderModel OnBackend(IBackend wrapper) => new(wrapper, Weights, Lora, _rope, Full);
 
     /// <summary>Dequantises the layers that stay resident.</summary>
     public void MakeResident()
@@ -175,8 +195,9 @@ public sealed class ModelSession : IDisposable
         {
             Arena = arena;
             var table = hostTable ?? (layout.TableOnHost ? Arena.Counting() : arena);
-            Weights = ModelWeights.Allocate(layout.Model, layout.Format, arena, table);
             var activation = backend.ActivationType;
+            Full = layout.TrainsWeights ? FullParameters.Allocate(layout.Model, activation, arena) : null;
+            Weights = Full?.Weights ?? ModelWeights.Allocate(layout.Model, layout.Format, arena, table);
             if (backend.NeedsDequantizationScratch && Weights.LargestQuantizedCount > 0)
             {
                 Scratch = arena.Allocate(activation, 1, Weights.LargestQuantizedCount);
@@ -186,9 +207,11 @@ public sealed class ModelSession : IDisposable
             if (layout.Lora is { } options)
             {
                 Lora = LoraAdapters.Allocate(layout.Model, options, activation, arena);
-                Optimizer = layout.Optimizer is { } kind
-                    ? OptimizerState.Allocate(Lora.Parameters.Slots, kind == OptimizerKind.AdamW8Bit, arena)
-                    : null;
+            }
+
+            if (layout.Optimizer is { } kind && (Lora?.Parameters ?? Full?.Parameters) is { } trained)
+            {
+                Optimizer = OptimizerState.Allocate(trained.Slots, kind == OptimizerKind.AdamW8Bit, arena);
             }
 
             Resident = [.. Weights.Layers.Take(layout.ResidentLayers).SelectMany(l => l.Linears)
@@ -204,6 +227,8 @@ public sealed class ModelSession : IDisposable
         public TensorView Rope { get; }
 
         public LoraAdapters? Lora { get; }
+
+        public FullParameters? Full { get; }
 
         public OptimizerState? Optimizer { get; }
 

@@ -4,6 +4,7 @@ using Nibble.Data.Packing;
 using Nibble.Data.Tokenizers;
 using Nibble.Generation;
 using Nibble.Models;
+using Nibble.Models.Full;
 using Nibble.Models.Lora;
 using Nibble.Planning;
 using Nibble.Tensors;
@@ -71,12 +72,14 @@ public sealed class PreparedRun : IDisposable
     {
         ArgumentNullException.ThrowIfNull(loaded);
         var config = loaded.Config;
-        if (config.Lora is not { } lora)
+        if (config.Lora is null && Path.GetFullPath(config.OutputDir) == Path.GetFullPath(config.BaseModel))
         {
-            throw new NotSupportedException(
-                "adapter: expected lora or qlora; training every weight of the model is not supported yet.");
+            throw new ModelFormatException(
+                $"output_dir: expected another folder than base_model, found {config.OutputDir} for both: the trained model would "
+                + "replace the one it is trained from.");
         }
 
+        var lora = config.Lora;
         var model = ModelConfig.Load(config.BaseModel);
         var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
         if (tokenizer.VocabularySize > model.VocabularySize)
@@ -97,7 +100,9 @@ public sealed class PreparedRun : IDisposable
         {
             using (var files = SafetensorsIndex.Open(config.BaseModel))
             {
-                format = ModelSession.Format(model, config.Quantization, traits.ActivationType, files);
+                format = lora is null
+                    ? FullParameters.Format(traits.ActivationType)
+                    : ModelSession.Format(model, config.Quantization, traits.ActivationType, files);
             }
 
             var planner = new MemoryPlanner(
@@ -116,8 +121,9 @@ public sealed class PreparedRun : IDisposable
                 Format = format,
                 Plan = planner.Choose(workload),
                 BudgetBytes = traits.BudgetBytes,
-                TrainableParameters = LoraAdapters
-                    .Allocate(model, lora, traits.ActivationType, Arena.Counting()).TrainableCount,
+                TrainableParameters = lora is null
+                    ? model.ParameterCount
+                    : LoraAdapters.Allocate(model, lora, traits.ActivationType, Arena.Counting()).TrainableCount,
             };
         }
         catch
@@ -144,7 +150,7 @@ public sealed class PreparedRun : IDisposable
     private long GenerationBytes()
     {
         var activation = Device.Backend.ActivationType;
-        var adapters = LoraAdapters.Allocate(Model, Config.Lora!, activation, Arena.Counting());
+        var adapters = Config.Lora is { } lora ? LoraAdapters.Allocate(Model, lora, activation, Arena.Counting()) : null;
         var longest = Workload.LongestSample;
         var newTokens = Math.Max(Config.Evaluation.MaxNewTokens, SampleGeneration.MaxNewTokens);
         return Generator.Bytes(Model, adapters, activation, longest, longest + newTokens);

@@ -44,7 +44,7 @@ internal abstract class AdapterVerb : ConfigVerb
         }
 
         var folder = named ?? config.OutputDir;
-        return File.Exists(Path.Combine(folder, AdapterFileNames.Config))
+        return File.Exists(Path.Combine(folder, AdapterFileNames.Config)) || (config.Lora is null && AdapterRuntime.IsModel(folder))
             ? folder
             : throw new UsageException(
                 $"{folder}: expected an adapter, found no {AdapterFileNames.Config}. Train first, name another folder with --adapter, "

@@ -71,7 +71,7 @@ internal sealed class TrainVerb : ConfigVerb
         sheet.AddIf("validation", report is null ? null : report.Passed
             ? $"passed: {Words.Plural(report.Count(CheckStatus.Pass), "check")}, {Words.Plural(report.Count(CheckStatus.Warn), "warning")}"
             : $"FAILED: {report.Count(CheckStatus.Fail)} of {Words.Plural(report.Findings.Count, "check")}");
-        sheet.Add("adapter", result.AdapterFolder).Show(terminal);
+        sheet.Add(AdapterRuntime.IsModel(result.AdapterFolder) ? "model" : "adapter", result.AdapterFolder).Show(terminal);
         if (report is { Passed: false })
         {
             ValidationView.ShowProblems(terminal, report);

@@ -71,22 +71,25 @@ internal static class PlanView
     private static void ShowModel(Terminal terminal, PreparedRun run)
     {
         var model = run.Model;
-        var lora = run.Config.Lora!;
-        var all = model.ParameterCount + run.TrainableParameters;
+        var all = model.ParameterCount + (run.Config.Lora is null ? 0 : run.TrainableParameters);
         new Sheet("Model")
             .Add("base model", $"{run.Config.BaseModel} ({model.Family}, {model.Layers} layers, width {model.HiddenSize}, "
                 + $"{model.Heads} heads of {model.HeadDim} on {model.KvHeads}, vocabulary {Words.Count(model.VocabularySize)})")
             .Add("weights", Quantization(run))
-            .Add("adapter", $"LoRA r={lora.Rank}, alpha={lora.Alpha.ToString(CultureInfo.InvariantCulture)}, "
-                + $"dropout={lora.Dropout.ToString(CultureInfo.InvariantCulture)}"
-                + (lora.RankStabilized ? ", rank-stabilised" : "") + $" on {string.Join(", ", lora.TargetModules)}")
-            .AddIf("starts from", lora.InitialAdapter)
+            .Add("adapter", Adapter(run.Config.Lora))
+            .AddIf("starts from", run.Config.Lora?.InitialAdapter)
             .Add("parameters", string.Create(
                 CultureInfo.InvariantCulture,
                 $"trainable params: {run.TrainableParameters:N0} || all params: {all:N0} || trainable%: {100.0 * run.TrainableParameters / all:0.0000}"))
             .Add("config", KeySummary(run.Loaded))
             .Show(terminal);
     }
+
+    private static string Adapter(LoraOptions? lora) => lora is null
+        ? "none: every weight is trained"
+        : $"LoRA r={lora.Rank}, alpha={lora.Alpha.ToString(CultureInfo.InvariantCulture)}, "
+            + $"dropout={lora.Dropout.ToString(CultureInfo.InvariantCulture)}"
+            + (lora.RankStabilized ? ", rank-stabilised" : "") + $" on {string.Join(", ", lora.TargetModules)}";
 
     private static string KeySummary(LoadedConfig loaded)
     {

@@ -1,25 +1,24 @@
-using Nibble.Tensors;
-
 namespace Nibble.Checkpoints;
 
-/// <summary>One tensor of optimizer state, as raw bytes.</summary>
-/// <param name="Name">Unique name.</param>
-/// <param name="DType">Element type, F32 or U8 in practice.</param>
-/// <param name="Rows">Rows.</param>
-/// <param name="Cols">Columns.</param>
-/// <param name="Data">Rows × Cols little-endian elements, row-major.</param>
-public sealed record StateTensor(string Name, DType DType, int Rows, int Cols, ReadOnlyMemory<byte> Data);
+/// <summary>What a run trains, as it is saved: a <see cref="LoraAdapter"/> or a <see cref="FullModel"/>.</summary>
+public abstract record TrainedWeights;
 
-/// <summary>Everything a checkpoint holds, in host memory.</summary>
+/// <summary>Everything a checkpoint holds.</summary>
 public sealed record CheckpointContent
 {
+    /// <summary>What was trained.</summary>
+    public required TrainedWeights Weights { get; init; }
+
     /// <summary>The adapter.</summary>
-    public required LoraAdapter Adapter { get; init; }
+    /// <exception cref="CheckpointException">The run trained something else.</exception>
+    public LoraAdapter RequireAdapter() => Weights as LoraAdapter
+        ?? throw new CheckpointException($"checkpoint-{Run.Step}", "an adapter", "a whole model");
 
     /// <summary>The trainer's state.</summary>
     public required TrainerState State { get; init; }
 
-    /// <summary>State of the optimizer, or null for a checkpoint that cannot resume (<c>save_only_model</c>).</summary>
+    /// <summary>State of the optimizer and whatever else an exact continuation needs, or null for a checkpoint that cannot
+    /// resume (<c>save_only_model</c>).</summary>
     public required IReadOnlyList<StateTensor>? Optimizer { get; init; }
 
     /// <summary>Position in the run, and where it comes from.</summary>

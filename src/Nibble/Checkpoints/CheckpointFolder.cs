@@ -5,11 +5,7 @@ namespace Nibble.Checkpoints;
 /// <summary>The files of one checkpoint.</summary>
 internal static class CheckpointFolder
 {
-    private static readonly string[] _always =
-    [
-        AdapterFileNames.Config, AdapterFileNames.Weights, AdapterFileNames.Card, TrainerState.FileName,
-        RunState.FileName,
-    ];
+    private static readonly string[] _always = [AdapterFileNames.Card, TrainerState.FileName, RunState.FileName];
 
     internal static void Write(string folder, CheckpointContent content, CheckpointKind kind)
     {
@@ -19,8 +15,7 @@ internal static class CheckpointFolder
                 folder, "one step in both states", $"{content.Run.Step} and {content.State.GlobalStep}");
         }
 
-        List<string> names = [.. _always];
-        AdapterWriter.Write(folder, content.Adapter, content.Card);
+        List<string> names = [.. _always, .. WriteWeights(folder, content)];
         content.State.Write(folder);
         content.Run.Write(folder);
         if (content.Optimizer is { } optimizer)
@@ -59,7 +54,7 @@ internal static class CheckpointFolder
         var manifest = Verify(folder);
         var content = new CheckpointContent
         {
-            Adapter = AdapterReader.Read(folder),
+            Weights = IsAdapter(manifest) ? AdapterReader.Read(folder) : new FullModel(folder, []),
             State = TrainerState.Read(folder),
             Optimizer = manifest.Kind == CheckpointKind.Full
                 ? ReadOptimizer(Path.Combine(folder, CheckpointStore.OptimizerFileName))
@@ -102,9 +97,15 @@ internal static class CheckpointFolder
     internal static CheckpointManifest Verify(string folder)
     {
         var manifest = CheckpointManifest.Read(folder);
-        foreach (var name in manifest.Kind == CheckpointKind.Full
-            ? _always.Append(CheckpointStore.OptimizerFileName)
-            : _always)
+        IEnumerable<string> required =
+        [
+            .. _always,
+            .. IsAdapter(manifest)
+                ? (string[])[AdapterFileNames.Config, AdapterFileNames.Weights]
+                : [FullModelFiles.Config, manifest.Files.ContainsKey(FullModelFiles.Index) ? FullModelFiles.Index : FullModelFiles.Weights],
+            .. manifest.Kind == CheckpointKind.Full ? (string[])[CheckpointStore.OptimizerFileName] : [],
+        ];
+        foreach (var name in required)
         {
             if (!manifest.Files.ContainsKey(name))
             {
@@ -121,6 +122,24 @@ internal static class CheckpointFolder
         return manifest;
     }
 
+    // A folder without a whole model is taken for an adapter's, whose missing files are then named.
+    private static bool IsAdapter(CheckpointManifest manifest) => !manifest.Files.ContainsKey(FullModelFiles.Config);
+
+    private static IReadOnlyList<string> WriteWeights(string folder, CheckpointContent content)
+    {
+        switch (content.Weights)
+        {
+            case LoraAdapter adapter:
+                AdapterWriter.Write(folder, adapter, content.Card);
+                return [AdapterFileNames.Config, AdapterFileNames.Weights];
+            case FullModel model:
+                AtomicFile.WriteAllText(Path.Combine(folder, AdapterFileNames.Card), content.Card.ToMarkdown(model));
+                return FullModelFiles.Write(folder, model);
+            default:
+                throw new CheckpointException(folder, "an adapter or a whole model", $"{content.Weights}");
+        }
+    }
+
     private static void WriteOptimizer(string path, IReadOnlyList<StateTensor> tensors)
     {
         using var writer = SafetensorsWriter.Create(
@@ -129,7 +148,7 @@ internal static class CheckpointFolder
             [new("format", "nibble-optimizer-1")]);
         foreach (var tensor in tensors)
         {
-            writer.Append(tensor.Name, tensor.Data.Span);
+            tensor.ForEachPiece((_, piece) => writer.Append(tensor.Name, piece.Span));
         }
 
         writer.Commit();
@@ -148,7 +167,12 @@ internal static class CheckpointFolder
                     path, "matrices of F32, U8 or another type of Nibble's", entry.ToString());
             }
 
-            tensors.Add(new StateTensor(entry.Name, type, (int)rows, (int)cols, file.ReadAll<byte>(entry)));
+            // The file is opened for every piece: a tensor outlives this method, and pieces are few.
+            tensors.Add(new StateTensor(entry.Name, type, (int)rows, (int)cols, (offset, destination) =>
+            {
+                using var again = SafetensorsFile.Open(path);
+                again.Read(again.Get(entry.Name), offset, destination);
+            }));
         }
 
         return tensors;

@@ -48,7 +48,7 @@ public sealed record LoraModule(string Path, LoraTensor A, LoraTensor B);
 /// <summary>A LoRA adapter in host memory: its config and its matrices.</summary>
 /// <param name="Config">What <c>adapter_config.json</c> says.</param>
 /// <param name="Tensors">Every matrix, in any order.</param>
-public sealed record LoraAdapter(LoraAdapterConfig Config, IReadOnlyList<LoraTensor> Tensors)
+public sealed record LoraAdapter(LoraAdapterConfig Config, IReadOnlyList<LoraTensor> Tensors) : TrainedWeights
 {
     /// <summary>What every tensor name starts with.</summary>
     public const string NamePrefix = "base_model.model.";

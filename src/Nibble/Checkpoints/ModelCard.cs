@@ -3,10 +3,10 @@ using System.Text.Json;
 
 namespace Nibble.Checkpoints;
 
-/// <summary>Facts for the README.md beside an adapter. Texts are printed as they are: leave secrets out.</summary>
+/// <summary>Facts for the README.md beside an adapter or a model. Texts are printed as they are: leave secrets out.</summary>
 public sealed record ModelCard
 {
-    /// <summary>Version of Nibble that trained the adapter.</summary>
+    /// <summary>Version of Nibble that trained it.</summary>
     public required string NibbleVersion { get; init; }
 
     /// <summary>Data sets, by name or path.</summary>
@@ -18,25 +18,50 @@ public sealed record ModelCard
     /// <summary>The training config, or null to leave it out.</summary>
     public string? ConfigYaml { get; init; }
 
-    /// <summary>The card.</summary>
+    /// <summary>The card of an adapter.</summary>
     /// <param name="config">The adapter it describes.</param>
     public string ToMarkdown(LoraAdapterConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
         var text = new StringBuilder();
         var model = config.BaseModel ?? "unknown";
+        Front(text, model, "peft", $"base_model:adapter:{model}", "lora", "nibble", "transformers");
+        text.Append("# LoRA adapter for ").Append(model).Append("\n\n");
+        text.Append("Rank ").Append(config.Rank).Append(", alpha ").Append(PythonJson.Number(config.Alpha));
+        text.Append(config.RankStabilized ? ", rank-stabilised scaling" : "");
+        text.Append(", on ").AppendJoin(", ", config.TargetModules).Append(".\n");
+        Body(text);
+        text.Append("- PEFT ").Append(AdapterConfigJson.PeftVersion).Append(" (file layout)\n");
+        return text.ToString();
+    }
+
+    /// <summary>The card of a model whose every weight was trained.</summary>
+    /// <param name="model">The model it describes.</param>
+    public string ToMarkdown(FullModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var text = new StringBuilder();
+        Front(text, model.BaseFolder, "transformers", $"base_model:finetune:{model.BaseFolder}", "nibble", "transformers");
+        text.Append("# Fine-tuned from ").Append(model.BaseFolder).Append("\n\nEvery weight was trained.\n");
+        Body(text);
+        return text.ToString();
+    }
+
+    private static void Front(StringBuilder text, string model, string library, params ReadOnlySpan<string> tags)
+    {
         text.Append("---\n");
         text.Append("base_model: ").Append(Quote(model)).Append('\n');
-        text.Append("library_name: peft\npipeline_tag: text-generation\ntags:\n");
-        foreach (var tag in new[] { $"base_model:adapter:{model}", "lora", "nibble", "transformers" })
+        text.Append("library_name: ").Append(library).Append("\npipeline_tag: text-generation\ntags:\n");
+        foreach (var tag in tags)
         {
             text.Append("- ").Append(Quote(tag)).Append('\n');
         }
 
-        text.Append("---\n\n# LoRA adapter for ").Append(model).Append("\n\n");
-        text.Append("Rank ").Append(config.Rank).Append(", alpha ").Append(PythonJson.Number(config.Alpha));
-        text.Append(config.RankStabilized ? ", rank-stabilised scaling" : "");
-        text.Append(", on ").AppendJoin(", ", config.TargetModules).Append(".\n");
+        text.Append("---\n\n");
+    }
+
+    private void Body(StringBuilder text)
+    {
         if (Datasets.Count > 0)
         {
             text.Append("\n## Training data\n\n");
@@ -64,8 +89,6 @@ public sealed record ModelCard
         }
 
         text.Append("\n### Framework versions\n\n- Nibble ").Append(NibbleVersion).Append('\n');
-        text.Append("- PEFT ").Append(AdapterConfigJson.PeftVersion).Append(" (file layout)\n");
-        return text.ToString();
     }
 
     // A JSON string is a YAML double-quoted scalar.

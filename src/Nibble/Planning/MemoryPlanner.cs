@@ -1,6 +1,7 @@
 using Nibble.Config;
 using Nibble.Models;
 using Nibble.Models.Decoder;
+using Nibble.Models.Full;
 using Nibble.Models.Lora;
 using Nibble.Models.Quantization;
 using Nibble.Tensors;
@@ -36,7 +37,7 @@ public sealed class MemoryPlanner
     /// <summary>A planner for one model on one device.</summary>
     /// <param name="config">Architecture.</param>
     /// <param name="format">How weights are held.</param>
-    /// <param name="lora">Adapter options, or null.</param>
+    /// <param name="lora">Adapter options; null trains every weight.</param>
     /// <param name="eightBitOptimizer">Whether optimizer states are 8-bit.</param>
     /// <param name="recompute">What the config permits.</param>
     /// <param name="device">The device.</param>
@@ -53,7 +54,7 @@ public sealed class MemoryPlanner
         ArgumentNullException.ThrowIfNull(work);
         MemoryPlan? best = null;
         MemoryPlan? leanest = null;
-        foreach (var tableOnHost in _device.DequantizesToScratch ? (bool[])[false, true] : [false])
+        foreach (var tableOnHost in _device.DequantizesToScratch && _lora is not null ? (bool[])[false, true] : [false])
         {
             var weights = new Sizes(this, tableOnHost);
             foreach (var passTokens in PassCandidates(work))
@@ -88,7 +89,7 @@ public sealed class MemoryPlanner
         {
             new("device context and libraries", _device.FixedBytes),
             new(_format.Code is null ? "weights" : $"weights ({_format.Code.ToString()!.ToUpperInvariant()})", sizes.Weights),
-            new("adapters, gradients", sizes.AdapterBytes),
+            new(_lora is null ? "masters, gradients" : "adapters, gradients", sizes.TrainedBytes),
             new("optimizer state", sizes.OptimizerBytes),
             new("rotary table, scalars", RopeBytes(work)),
         };
@@ -164,7 +165,9 @@ public sealed class MemoryPlanner
         var layer = 2.0 * ((double)_config.HiddenSize * (_config.QkvWidth + _config.QueryWidth + (3.0 * _config.IntermediateSize)));
         var head = 2.0 * _config.HiddenSize * _config.VocabularySize * work.TrainedShare;
         var tokens = Math.Max(1, work.MeanStep);
-        var flops = tokens * ((2 * layer * _config.Layers) + (2 * head) + (0.7 * layer * recomputed));
+        // A gradient of the weights costs as much as one of the inputs.
+        var products = _lora is null ? 3 : 2;
+        var flops = tokens * ((products * layer * _config.Layers) + (products * head) + (0.7 * layer * recomputed));
         var passes = Math.Ceiling(tokens / passTokens);
         var perPass = Math.Min(tokens, passTokens);
         var efficiency = perPass / (perPass + 96);
@@ -185,7 +188,8 @@ public sealed class MemoryPlanner
         var items = string.Join("; ", leanest.Ledger.OrderByDescending(i => i.Bytes).Take(4).Select(i => $"{i.Item} {Gib(i.Bytes)}"));
         var advice = _recompute == RecomputeMode.Never ? "set gradient_checkpointing: true, " : "";
         return $"The run needs at least {Gib(leanest.TotalBytes)} on the device; the budget is {Gib(_device.BudgetBytes)}. "
-            + $"Largest items: {items}. What helps: {advice}a smaller sequence_len or micro_batch_size, adamw_8bit, load_in_4bit.";
+            + $"Largest items: {items}. What helps: {advice}a smaller sequence_len or micro_batch_size, adamw_8bit"
+            + (_lora is null ? ", adapter: lora." : ", load_in_4bit.");
     }
 
     private sealed class Sizes
@@ -193,21 +197,29 @@ public sealed class MemoryPlanner
         public Sizes(MemoryPlanner planner, bool tableOnHost)
         {
             var (config, format, type) = (planner._config, planner._format, planner._device.ActivationType);
-            var (arena, table) = (Arena.Counting(), Arena.Counting());
-            var weights = ModelWeights.Allocate(config, format, arena, table);
-            var onHost = tableOnHost && !config.TiedHead;
-            Weights = arena.Peak + (onHost ? 0 : table.Peak);
-            Scratch = (long)weights.LargestQuantizedCount * type.Size();
-            ResidentLayer = format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
+            IReadOnlyList<ParameterSlot> slots;
+            var (arena, table, trained) = (Arena.Counting(), Arena.Counting(), Arena.Counting());
             if (planner._lora is { } options)
             {
-                var adapters = Arena.Counting();
-                Lora = LoraAdapters.Allocate(config, options, type, adapters);
-                AdapterBytes = adapters.Peak;
-                var optimizer = Arena.Counting();
-                OptimizerState.Allocate(Lora.Parameters.Slots, planner._eightBit, optimizer);
-                OptimizerBytes = optimizer.Peak;
+                var weights = ModelWeights.Allocate(config, format, arena, table);
+                var onHost = tableOnHost && !config.TiedHead;
+                Weights = arena.Peak + (onHost ? 0 : table.Peak);
+                Scratch = (long)weights.LargestQuantizedCount * type.Size();
+                ResidentLayer = format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
+                Lora = LoraAdapters.Allocate(config, options, type, trained);
+                (slots, TrainedBytes) = (Lora.Parameters.Slots, trained.Peak);
             }
+            else
+            {
+                // The weights are part of what is trained: where the decoder reads the masters, the masters are the weights.
+                ModelWeights.Allocate(config, FullParameters.Format(type), arena, arena);
+                slots = FullParameters.Allocate(config, type, trained).Parameters.Slots;
+                (Weights, TrainedBytes) = (arena.Peak, trained.Peak - arena.Peak);
+            }
+
+            var optimizer = Arena.Counting();
+            OptimizerState.Allocate(slots, planner._eightBit, optimizer);
+            OptimizerBytes = optimizer.Peak;
         }
 
         public long Weights { get; }
@@ -218,7 +230,7 @@ public sealed class MemoryPlanner
 
         public LoraAdapters? Lora { get; }
 
-        public long AdapterBytes { get; }
+        public long TrainedBytes { get; }
 
         public long OptimizerBytes { get; }
     }

@@ -17,6 +17,8 @@ public sealed class CheckpointSubject : IDisposable
     private const int Chunk = 1 << 16;
 
     private readonly Lazy<SafetensorsFile> _weights;
+    private readonly Lazy<SafetensorsIndex> _model;
+    private readonly Lazy<IReadOnlyDictionary<string, SafetensorsEntry>> _tensors;
     private readonly Lazy<LoraAdapterConfig> _config;
     private readonly Lazy<IReadOnlyList<TensorFacts>> _facts;
     private readonly Lazy<BaseModelShape> _baseShape;
@@ -29,9 +31,13 @@ public sealed class CheckpointSubject : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(folder);
         (Folder, BaseModelFolder) = (folder, baseModelFolder);
         _weights = new(() => SafetensorsFile.Open(Path.Combine(folder, AdapterFileNames.Weights)));
+        _model = new(() => SafetensorsIndex.Open(folder));
+        _tensors = new(() => IsModel
+            ? _model.Value.Names.ToDictionary(n => n, n => _model.Value.Get(n).Entry, StringComparer.Ordinal)
+            : Weights.Tensors);
         _config = new(() => AdapterConfigJson.Read(
             Path.Combine(folder, AdapterFileNames.Config), Weights.Tensors.Keys));
-        _facts = new(() => [.. Weights.Tensors.Values.OrderBy(e => e.Name, StringComparer.Ordinal).Select(Examine)]);
+        _facts = new(() => [.. Tensors.Values.OrderBy(e => e.Name, StringComparer.Ordinal).Select(Examine)]);
         _baseShape = new(() => BaseModelShape.Read(
             BaseModelFolder ?? throw new InvalidOperationException("no base model folder was given")));
     }
@@ -41,6 +47,13 @@ public sealed class CheckpointSubject : IDisposable
 
     /// <summary>Folder of the base model, or null when it is not at hand.</summary>
     public string? BaseModelFolder { get; }
+
+    /// <summary>Whether the folder holds a whole model and not an adapter.</summary>
+    public bool IsModel => File.Exists(Path.Combine(Folder, FullModelFiles.Config))
+        && !File.Exists(Path.Combine(Folder, AdapterFileNames.Config));
+
+    /// <summary>Every tensor of the adapter or the model, by name.</summary>
+    public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _tensors.Value;
 
     /// <summary>The adapter's weights.</summary>
     /// <exception cref="SafetensorsException">The file is damaged.</exception>
@@ -64,7 +77,21 @@ public sealed class CheckpointSubject : IDisposable
         {
             _weights.Value.Dispose();
         }
+
+        if (_model.IsValueCreated)
+        {
+            _model.Value.Dispose();
+        }
     }
+
+    /// <summary>Reads raw bytes of one of <see cref="Tensors"/>.</summary>
+    /// <param name="entry">Which.</param>
+    /// <param name="offset">First byte within the tensor.</param>
+    /// <param name="destination">Filled completely.</param>
+    internal void Read(SafetensorsEntry entry, long offset, Span<byte> destination) =>
+        FileOf(entry).Read(entry, offset, destination);
+
+    private SafetensorsFile FileOf(SafetensorsEntry entry) => IsModel ? _model.Value.Get(entry.Name).File : Weights;
 
     private TensorFacts Examine(SafetensorsEntry entry)
     {
@@ -73,7 +100,7 @@ public sealed class CheckpointSubject : IDisposable
         for (var first = 0L; first < entry.Count; first += Chunk)
         {
             var values = buffer.AsSpan(0, (int)Math.Min(Chunk, entry.Count - first));
-            Weights.ReadSingle(entry, first, values);
+            FileOf(entry).ReadSingle(entry, first, values);
             for (var i = 0; i < values.Length; i++)
             {
                 if (float.IsFinite(values[i]))

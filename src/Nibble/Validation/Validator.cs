@@ -9,7 +9,13 @@ public static class Validator
 {
     private const int NamesShown = 20;
 
-    /// <summary>The checks that need files alone, in the order they run.</summary>
+    /// <summary>The checks of a whole model that need files alone, in the order they run.</summary>
+    public static IReadOnlyList<ICheck> ModelFileChecks { get; } =
+    [
+        new FilesCheck(), new ModelTensorsCheck(), new FiniteCheck(), new ModelChangedCheck(), new BaseModelCheck(), new ProvenanceCheck(),
+    ];
+
+    /// <summary>The checks of an adapter that need files alone, in the order they run.</summary>
     public static IReadOnlyList<ICheck> FileChecks { get; } =
     [
         new FilesCheck(), new ConfigCheck(), new ModulesCheck(), new RankCheck(), new FiniteCheck(), new TrainedCheck(),
@@ -26,7 +32,7 @@ public static class Validator
     {
         using var subject = new CheckpointSubject(folder, baseModelFolder);
         var findings = new List<Finding>();
-        foreach (var check in FileChecks)
+        foreach (var check in subject.IsModel ? ModelFileChecks : FileChecks)
         {
             findings.AddRange(Run(check, subject));
         }

@@ -89,7 +89,7 @@ public sealed class AdapterTests : IDisposable
     [InlineData("\"r\": 2,", "\"r\": 2", "JSON")]
     public void Read_ConfigThatDoesNotFit_NamesTheKey(string from, string to, string message)
     {
-        AdapterWriter.Write(_folder.Path, Contents.At(1).Adapter, _card);
+        AdapterWriter.Write(_folder.Path, Contents.At(1).RequireAdapter(), _card);
         var path = _folder[AdapterFileNames.Config];
         var text = File.ReadAllText(path);
         Assert.Contains(from, text, StringComparison.Ordinal);
@@ -101,7 +101,7 @@ public sealed class AdapterTests : IDisposable
     [Fact]
     public void Read_ConfigOfTheOldestKeySet_Works()
     {
-        AdapterWriter.Write(_folder.Path, Contents.At(1).Adapter, _card);
+        AdapterWriter.Write(_folder.Path, Contents.At(1).RequireAdapter(), _card);
         File.WriteAllText(
             _folder[AdapterFileNames.Config],
             "{\"peft_type\":\"LORA\",\"r\":2,\"target_modules\":\".*q_proj\",\"new_key\":[1]}");
@@ -139,7 +139,7 @@ public sealed class AdapterTests : IDisposable
             ConfigYaml = "a: |\n  ```\n  x\n  ```\n",
             Datasets = ["rows.jsonl"],
             Results = [("eval loss", "1.25")],
-        }).ToMarkdown(Contents.At(1).Adapter.Config with { BaseModel = "a: \"b\"" });
+        }).ToMarkdown(Contents.At(1).RequireAdapter().Config with { BaseModel = "a: \"b\"" });
         Assert.StartsWith(
             "---\nbase_model: \"a: \\u0022b\\u0022\"\nlibrary_name: peft\n", text, StringComparison.Ordinal);
         Assert.Contains("````yaml\na: |", text, StringComparison.Ordinal);
@@ -184,7 +184,7 @@ public sealed class AdapterTests : IDisposable
 
     private void WriteRaw(SafetensorsType type, params (string Kind, long[] Shape)[] tensors)
     {
-        AdapterWriter.Write(_folder.Path, Contents.At(1).Adapter, _card);
+        AdapterWriter.Write(_folder.Path, Contents.At(1).RequireAdapter(), _card);
         string Name(string kind) => $"base_model.model.model.layers.0.self_attn.q_proj.{kind}.weight";
         using var writer = SafetensorsWriter.Create(
             _folder[AdapterFileNames.Weights],

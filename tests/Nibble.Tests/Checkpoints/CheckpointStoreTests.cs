@@ -210,7 +210,7 @@ public sealed class CheckpointStoreTests : IDisposable
         using var store = CheckpointStore.OpenForWriting(_folder.Path);
         var content = Contents.At(5);
         Assert.Throws<CheckpointException>(() => store.Save(content with { Run = content.Run with { Step = 6 } }));
-        Assert.Throws<SafetensorsException>(() => store.Save(content with
+        Assert.Throws<CheckpointException>(() => store.Save(content with
         {
             Optimizer = [new("m", DType.F32, 2, 2, new byte[4])],
         }));
@@ -348,12 +348,12 @@ public sealed class CheckpointStoreTests : IDisposable
         Assert.Equal(expected.Run, actual.Run with { Provenance = expected.Run.Provenance });
         Assert.Equal(expected.Run.Provenance, actual.Run.Provenance);
         Assert.Equal(
-            expected.Adapter.Tensors.Select(t => (t.Name, t.Rows, t.Cols, Convert.ToHexString(Bytes(t.Data)))),
-            actual.Adapter.Tensors.Select(t => (t.Name, t.Rows, t.Cols, Convert.ToHexString(Bytes(t.Data)))));
+            expected.RequireAdapter().Tensors.Select(t => (t.Name, t.Rows, t.Cols, Convert.ToHexString(Bytes(t.Data)))),
+            actual.RequireAdapter().Tensors.Select(t => (t.Name, t.Rows, t.Cols, Convert.ToHexString(Bytes(t.Data)))));
         Assert.Equal(
             expected.Optimizer!.OrderBy(t => t.Name, StringComparer.Ordinal)
-                .Select(t => (t.Name, t.DType, t.Rows, t.Cols, Convert.ToHexString(t.Data.Span))),
-            actual.Optimizer!.Select(t => (t.Name, t.DType, t.Rows, t.Cols, Convert.ToHexString(t.Data.Span))));
+                .Select(t => (t.Name, t.DType, t.Rows, t.Cols, Convert.ToHexString(t.ReadAll()))),
+            actual.Optimizer!.Select(t => (t.Name, t.DType, t.Rows, t.Cols, Convert.ToHexString(t.ReadAll()))));
     }
 
     private static ReadOnlySpan<byte> Bytes(ReadOnlyMemory<float> values) =>

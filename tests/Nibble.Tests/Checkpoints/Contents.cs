@@ -14,7 +14,7 @@ internal static class Contents
     /// <summary>A complete checkpoint of a step; every value depends on the step.</summary>
     public static CheckpointContent At(int step, TemporaryFolder? tokenizer = null) => new()
     {
-        Adapter = new LoraAdapter(
+        Weights = new LoraAdapter(
             new LoraAdapterConfig
             {
                 BaseModel = "tiny",

@@ -29,7 +29,7 @@ public sealed class ValidationTests : IDisposable
     public void Validate_AllLinearAdapter_FindsEveryProjection()
     {
         var adapter = AdapterReader.Read(Goldens.At("train-nf4-fp32-adamw8bit-all-linear", "final"));
-        var report = Validator.Validate(Write(c => c with { Adapter = adapter }), _base);
+        var report = Validator.Validate(Write(c => c with { Weights = adapter }), _base);
         Assert.Contains("28 tensors for 14 modules", One(report, "modules").Expected, StringComparison.Ordinal);
         Assert.True(report.Passed);
     }
@@ -77,7 +77,7 @@ public sealed class ValidationTests : IDisposable
     {
         var folder = Write(c => c with
         {
-            Adapter = Change(c.Adapter, t =>
+            Weights = Change(c.RequireAdapter(), t =>
             {
                 if (t.Name.EndsWith("1.self_attn.k_proj.lora_A.weight", StringComparison.Ordinal))
                 {
@@ -95,7 +95,7 @@ public sealed class ValidationTests : IDisposable
     [Fact]
     public void Validate_EveryBZero_FailsTrained()
     {
-        var folder = Write(c => c with { Adapter = Change(c.Adapter, t => Zero(t, ".lora_B.")) });
+        var folder = Write(c => c with { Weights = Change(c.RequireAdapter(), t => Zero(t, ".lora_B.")) });
         var report = Validator.Validate(folder, _base);
         Assert.Contains("all 8 are zero", One(report, "trained").Found, StringComparison.Ordinal);
         Assert.False(report.Passed);
@@ -104,7 +104,7 @@ public sealed class ValidationTests : IDisposable
     [Fact]
     public void Validate_OneBZero_Warns()
     {
-        var folder = Write(c => c with { Adapter = Change(c.Adapter, t => Zero(t, "1.self_attn.v_proj.lora_B.")) });
+        var folder = Write(c => c with { Weights = Change(c.RequireAdapter(), t => Zero(t, "1.self_attn.v_proj.lora_B.")) });
         var report = Validator.Validate(folder, _base);
         var finding = One(report, "trained");
         Assert.Equal(CheckStatus.Warn, finding.Status);
@@ -117,11 +117,11 @@ public sealed class ValidationTests : IDisposable
     {
         var folder = Write(c => c with
         {
-            Adapter = c.Adapter with
+            Weights = c.RequireAdapter() with
             {
                 Tensors =
                 [
-                    .. c.Adapter.Tensors.Where(t => !t.Name.Contains("1.self_attn.o_proj", StringComparison.Ordinal)),
+                    .. c.RequireAdapter().Tensors.Where(t => !t.Name.Contains("1.self_attn.o_proj", StringComparison.Ordinal)),
                 ],
             },
         });
@@ -135,12 +135,12 @@ public sealed class ValidationTests : IDisposable
     {
         var folder = Write(c => c with
         {
-            Adapter = c.Adapter with
+            Weights = c.RequireAdapter() with
             {
                 Tensors =
                 [
-                    .. c.Adapter.Tensors,
-                    .. c.Adapter.Tensors
+                    .. c.RequireAdapter().Tensors,
+                    .. c.RequireAdapter().Tensors
                         .Where(t => t.Name.Contains("layers.1.self_attn.q_proj", StringComparison.Ordinal))
                         .Select(t => t with { Name = LoraAdapter.NamePrefix + "model.layers.2" + t.Name[31..] }),
                 ],
@@ -154,11 +154,11 @@ public sealed class ValidationTests : IDisposable
     {
         var folder = Write(c => c with
         {
-            Adapter = c.Adapter with
+            Weights = c.RequireAdapter() with
             {
                 Tensors =
                 [
-                    .. c.Adapter.Tensors.Select(t => t.Name == LoraAdapter.NameOfB("model.layers.0.self_attn.k_proj")
+                    .. c.RequireAdapter().Tensors.Select(t => t.Name == LoraAdapter.NameOfB("model.layers.0.self_attn.k_proj")
                         ? t with { Rows = 64, Data = t.Data[..(64 * 8)] }
                         : t),
                 ],
@@ -180,7 +180,7 @@ public sealed class ValidationTests : IDisposable
     [Fact]
     public void Validate_AlphaZero_FailsRank()
     {
-        var folder = Write(c => c with { Adapter = c.Adapter with { Config = c.Adapter.Config with { Alpha = 0 } } });
+        var folder = Write(c => c with { Weights = c.RequireAdapter() with { Config = c.RequireAdapter().Config with { Alpha = 0 } } });
         Assert.Equal("0", Failed(Validator.Validate(folder, _base), "rank")[0].Found);
     }
 
@@ -354,7 +354,7 @@ public sealed class ValidationTests : IDisposable
         var content = Contents.At(4);
         content = content with
         {
-            Adapter = Contents.GoldenAdapter(),
+            Weights = Contents.GoldenAdapter(),
             Run = content.Run with { BaseModelFingerprint = ModelFingerprint.Compute(_base) },
         };
         using var store = CheckpointStore.OpenForWriting(_folder.Path);

@@ -2,7 +2,7 @@ using Nibble.Checkpoints;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>The base model at hand is the one the adapter was trained on, by fingerprint of the weights.</summary>
+/// <summary>The base model at hand is the one that was trained on, by fingerprint of the weights.</summary>
 public sealed class BaseModelCheck : ICheck
 {
     /// <inheritdoc/>
@@ -12,7 +12,7 @@ public sealed class BaseModelCheck : ICheck
     public IEnumerable<Finding> Run(CheckpointSubject subject)
     {
         ArgumentNullException.ThrowIfNull(subject);
-        var named = subject.Config.BaseModel;
+        var named = subject.IsModel ? subject.BaseModelFolder ?? "a folder that was not given" : subject.Config.BaseModel;
         if (string.IsNullOrWhiteSpace(named))
         {
             yield return new Finding(

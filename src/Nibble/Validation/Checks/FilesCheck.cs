@@ -2,7 +2,7 @@ using Nibble.Checkpoints;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>The adapter's files are there, and every file of the manifest has its length and hash.</summary>
+/// <summary>The adapter's or the model's files are there, and every file of the manifest has its length and hash.</summary>
 public sealed class FilesCheck : ICheck
 {
     /// <inheritdoc/>
@@ -12,7 +12,8 @@ public sealed class FilesCheck : ICheck
     public IEnumerable<Finding> Run(CheckpointSubject subject)
     {
         ArgumentNullException.ThrowIfNull(subject);
-        foreach (var name in new[] { AdapterFileNames.Config, AdapterFileNames.Weights })
+        string[] required = subject.IsModel ? [FullModelFiles.Config] : [AdapterFileNames.Config, AdapterFileNames.Weights];
+        foreach (var name in required)
         {
             if (!File.Exists(Path.Combine(subject.Folder, name)))
             {
@@ -21,7 +22,7 @@ public sealed class FilesCheck : ICheck
         }
 
         var manifest = CheckpointManifest.Read(subject.Folder);
-        foreach (var name in new[] { AdapterFileNames.Config, AdapterFileNames.Weights })
+        foreach (var name in required)
         {
             if (!manifest.Files.ContainsKey(name))
             {
