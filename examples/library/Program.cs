@@ -15,9 +15,9 @@ Console.CancelKeyPress += (_, key) =>
 };
 
 var result = new FineTunerBuilder(args.ElementAtOrDefault(0) ?? "examples/nl2bash/qlora.yml")
-    .Set("max_steps", args.ElementAtOrDefault(1) ?? "20")
-    .Set("eval_steps", "10")
-    .Set("logging_steps", "5")
+    .Set("max_steps", args.ElementAtOrDefault(1) ?? "100")
+    .Set("eval_steps", "50")
+    .Set("logging_steps", "10")
     .Set("output_dir", "out/library")
     .WarnTo(Console.Error.WriteLine)
     .Observe(new LossPrinter())
