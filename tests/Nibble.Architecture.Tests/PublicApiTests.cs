@@ -8,6 +8,8 @@ public sealed class PublicApiTests
     private const string Accept = "NIBBLE_REGENERATE";
 
     [Theory]
+    [InlineData(Assemblies.Tensors)]
+    [InlineData(Assemblies.Engine)]
     [InlineData(Assemblies.Hosting)]
     public void PublicApi_IsTheRecordedOne(string name)
     {
