@@ -12,7 +12,7 @@ internal sealed unsafe partial class ProductEngine
     private const int MaxGroupRows = 280;
 
     // Panels packed by one unit.
-    private const int PackedTogether = 4;
+    private const int PackedTogether = 2;
 
     private void RunPacked(in Product p)
     {
@@ -49,12 +49,12 @@ internal sealed unsafe partial class ProductEngine
 
         // Enough units for the team to even out, each large enough to pay for being taken.
         var rowGroups = (block.Rows + MaxGroupRows - 1) / MaxGroupRows;
-        while (rowGroups * colPanels < 4 * _team.Size && rowGroups * 4 < rowPanels)
+        while (rowGroups * colPanels < 12 * _team.Size && rowGroups * 4 < rowPanels)
         {
             rowGroups++;
         }
 
-        var wanted = Math.Max(1, 8 * _team.Size / rowGroups);
+        var wanted = Math.Max(1, 24 * _team.Size / rowGroups);
         var colGroups = Math.Min(colPanels, wanted);
         _team.Run(
             new TileJob { Engine = this, P = p, Block = block, RowGroups = rowGroups, ColGroups = colGroups },
