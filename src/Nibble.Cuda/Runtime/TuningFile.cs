@@ -23,12 +23,17 @@ internal sealed class TuningFile
         _choices = Read();
     }
 
-    /// <summary>The choice of an earlier run, or null.</summary>
+    /// <summary>The choice of an earlier run, or of another that runs beside this one, or null.</summary>
     internal CublasLt.Algorithm? Find(in ProductClass kind)
     {
-        if (!_choices.TryGetValue(kind.ToString(), out var text))
+        var name = kind.ToString();
+        if (!_choices.TryGetValue(name, out var text))
         {
-            return null;
+            Merge();
+            if (!_choices.TryGetValue(name, out text))
+            {
+                return null;
+            }
         }
 
         CublasLt.Algorithm algorithm = default;
@@ -41,11 +46,7 @@ internal sealed class TuningFile
     {
         var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<CublasLt.Algorithm>(in algorithm));
         _choices[kind.ToString()] = Convert.ToHexStringLower(bytes);
-        // What another process recorded meanwhile stays.
-        foreach (var (key, value) in Read())
-        {
-            _choices.TryAdd(key, value);
-        }
+        Merge();
 
         try
         {
@@ -55,6 +56,15 @@ internal sealed class TuningFile
         catch (StorageException)
         {
             // The choice holds for this process all the same.
+        }
+    }
+
+    // What another process recorded meanwhile stays.
+    private void Merge()
+    {
+        foreach (var (key, value) in Read())
+        {
+            _choices.TryAdd(key, value);
         }
     }
 
