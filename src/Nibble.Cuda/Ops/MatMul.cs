@@ -32,9 +32,15 @@ public sealed partial class CudaBackend
         }
 
         Guard.Shape(c, rows, c.Cols);
-        if (c.Count > 0)
+        if (c.Count == 0)
         {
-            Multiply(new Product(a, transposeA, b, transposeB, c, TensorView.None, alpha, accumulate));
+            return;
+        }
+
+        var product = new Product(a, transposeA, b, transposeB, c, TensorView.None, alpha, accumulate);
+        if (!TryOuter(product))
+        {
+            Multiply(product);
         }
     }
 

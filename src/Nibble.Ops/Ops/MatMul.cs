@@ -66,6 +66,8 @@ internal static class MatMulCases
         .. Products(129, 31, 200),
         // Past every block of a packed product: rows, columns and depth.
         Large(false, false), Large(false, true), Large(true, false), Large(true, true),
+        // Short sums into many columns, as adapters have them: edges inside a block of the kernel made for them.
+        .. Short(70, 264, 24), .. Short(65, 392, 8), .. Short(130, 392, 64), .. Short(8, 272, 40),
         .. Adapter(0, 64, 16), .. Adapter(1, 64, 8), .. Adapter(7, 33, 5), .. Adapter(40, 96, 16),
     ];
 
@@ -90,6 +92,16 @@ internal static class MatMulCases
     private static OpCase Large(bool ta, bool tb) => new(
         "MatMul", $"M=150 N=785 K=520{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}, added",
         s => Multiply(s, 150, 785, 520, ta, tb, false, 1, true));
+
+    private static IEnumerable<OpCase> Short(int m, int n, int k)
+    {
+        foreach (var tb in new[] { false, true })
+        {
+            var name = $"M={m} N={n} K={k}{(tb ? " bᵀ" : "")}, short sum";
+            yield return new("MatMul", name, s => Multiply(s, m, n, k, false, tb, false, 0.5f, false));
+            yield return new("MatMul", $"{name}, added", s => Multiply(s, m, n, k, false, tb, false, 1, true));
+        }
+    }
 
     private static OpCase[] Adapter(int t, int c, int r) =>
         new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }
