@@ -170,7 +170,8 @@ public sealed partial class CudaBackend
             return null;
         }
 
-        var kernels = _attention[shape.HeadDim / 32] ??= new AttentionKernels(shape.HeadDim);
+        var kernels = _attention[shape.HeadDim / 32] ??= new AttentionKernels(
+            shape.HeadDim, _context.Info is { Major: 9, Minor: 0 });
         return kernels.SharedBytes <= _context.SharedBytesPerBlock ? kernels : null;
     }
 

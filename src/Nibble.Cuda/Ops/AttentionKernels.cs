@@ -16,6 +16,9 @@ internal sealed class AttentionKernels
 
     private const int WidestHead = 256;
 
+    // The head width that warpgroup kernels are made for.
+    private const int GroupHead = 128;
+
     // Wider heads take so many registers that tiles shrink, and that a block cannot own the long tile.
     private const int WidestLongHead = 128;
 
@@ -23,7 +26,10 @@ internal sealed class AttentionKernels
     private readonly int _keyTile;
     private readonly int _walkTile;
 
-    internal AttentionKernels(int width)
+    /// <summary>The kernels of a head width.</summary>
+    /// <param name="width">D.</param>
+    /// <param name="warpgroups">Whether the card has warpgroup products (sm_90a).</param>
+    internal AttentionKernels(int width, bool warpgroups)
     {
         var define = $"HEAD_DIM={width}";
         var wide = width > WidestLongHead;
@@ -47,11 +53,16 @@ internal sealed class AttentionKernels
         {
             DynamicSharedBytes = BackwardShared(LongTile),
         };
-        Key = new Kernel("AttentionBackwardKey.cu", "attention_backward_key", define)
-        {
-            // Two stages of log-sum-exp and delta in F32 beside the tiles.
-            DynamicSharedBytes = BackwardShared(ShortTile) + (4 * _walkTile * sizeof(float)),
-        };
+        // Two stages of log-sum-exp and delta in F32 lie beside the tiles.
+        Key = warpgroups && width == GroupHead
+            ? new Kernel("AttentionBackwardKey90.cu", "attention_backward_key_128")
+            {
+                DynamicSharedBytes = (6 * ShortTile * GroupHead * sizeof(ushort)) + (4 * ShortTile * sizeof(float)),
+            }
+            : new Kernel("AttentionBackwardKey.cu", "attention_backward_key", define)
+            {
+                DynamicSharedBytes = BackwardShared(ShortTile) + (4 * _walkTile * sizeof(float)),
+            };
         KeySum = new Kernel("AttentionBackwardKey.cu", "attention_backward_sum", define);
         HasLongTile = !wide;
     }
