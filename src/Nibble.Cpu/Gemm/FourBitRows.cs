@@ -69,12 +69,6 @@ internal readonly unsafe struct FourBitRows
             table[i] = values[i];
         }
 
-        // bitsandbytes applies the sign bit of FP4 to zero as well.
-        if (code == FourBitCode.Fp4)
-        {
-            table[8] = -0f;
-        }
-
         for (var i = 0; i < 256; i++)
         {
             table[16 + 2 * i] = table[i >> 4];

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Nibble.Checkpoints;
+using Nibble.Models;
 
 namespace Nibble.Validation;
 
@@ -19,20 +20,9 @@ internal sealed record BaseModelShape(int Layers, int Width, int QueryWidth, int
 
     internal static BaseModelShape Read(string folder)
     {
-        var fields = JsonFields.Read(Path.Combine(folder, "config.json"));
-        var (width, heads) = (fields.Int("hidden_size"), fields.Int("num_attention_heads"));
-        if (heads < 1)
-        {
-            throw new CheckpointException(fields.File, "'num_attention_heads' from 1", $"{heads}");
-        }
-
-        var head = fields.OptionalInt("head_dim") ?? width / heads;
+        var model = ModelConfig.Load(folder);
         return new BaseModelShape(
-            fields.Int("num_hidden_layers"),
-            width,
-            heads * head,
-            (fields.OptionalInt("num_key_value_heads") ?? heads) * head,
-            fields.Int("intermediate_size"));
+            model.Layers, model.HiddenSize, model.QueryWidth, model.KvWidth, model.IntermediateSize);
     }
 
     /// <summary>Every linear module of the decoder layers that a config targets.</summary>

@@ -1,4 +1,5 @@
 using Nibble.Checkpoints;
+using Nibble.Models;
 using Nibble.Tensors;
 using Nibble.Validation.Checks;
 
@@ -70,7 +71,8 @@ public static class Validator
         {
             findings.AddRange(check.Run(subject));
         }
-        catch (Exception e) when (e is CheckpointException or SafetensorsException || StorageException.Concerns(e))
+        catch (Exception e) when (e is CheckpointException or SafetensorsException or ModelFormatException
+            || StorageException.Concerns(e))
         {
             findings.Add(new Finding(check.Name, CheckStatus.Fail, "readable files", e.Message));
         }
