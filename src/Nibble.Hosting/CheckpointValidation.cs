@@ -42,6 +42,9 @@ public static class CheckpointValidation
         ArgumentNullException.ThrowIfNull(options);
         var loaded = options.Config ?? FindConfig(folder, options.Overrides);
         var baseModel = options.BaseModel ?? loaded?.Config.BaseModel;
+
+        // A tokenizer of its own is named by the config; one of a base that has moved, has moved with it.
+        var tokenizerPath = loaded?.Config is { } c && c.TokenizerPath != c.BaseModel ? c.TokenizerPath : null;
         if (loaded is null || options.FilesOnly || baseModel is null)
         {
             if (!options.FilesOnly)
@@ -50,11 +53,11 @@ public static class CheckpointValidation
                     + "to check the loss and generate samples too.");
             }
 
-            return Validator.Validate(folder, baseModel);
+            return Validator.Validate(folder, baseModel, tokenizerFolder: tokenizerPath);
         }
 
         // Files that are not fit to load never reach the engine.
-        if (Validator.Validate(folder, baseModel) is { Passed: false } failed)
+        if (Validator.Validate(folder, baseModel, tokenizerFolder: tokenizerPath) is { Passed: false } failed)
         {
             return failed;
         }
@@ -93,7 +96,7 @@ public static class CheckpointValidation
                 () => SampleGeneration.FromRows(
                     Runtime().Session, Runtime().Tokenizer, rows, options.Samples, new SamplingOptions(SampleGeneration.MaxNewTokens)),
                 mustTerminate: false));
-            return Validator.Validate(folder, baseModel, checks);
+            return Validator.Validate(folder, baseModel, checks, tokenizerPath);
         }
         finally
         {

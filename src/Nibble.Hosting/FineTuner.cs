@@ -222,7 +222,7 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
             () => SampleGeneration.FromRows(
                 session, run.Tokenizer, rows, Config.Evaluation.SampleCount, new SamplingOptions(SampleGeneration.MaxNewTokens)),
             mustTerminate: false));
-        var report = Validator.Validate(Config.OutputDir, Config.BaseModel, checks);
+        var report = Validator.Validate(Config.OutputDir, Config.BaseModel, checks, Config.TokenizerPath);
         report.Write(Config.OutputDir);
         return report;
     }

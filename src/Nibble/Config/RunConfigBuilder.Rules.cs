@@ -66,6 +66,12 @@ internal sealed partial class RunConfigBuilder
 
     private void CheckAdapter()
     {
+        if (root.Find("bnb_config_kwargs") is { Sections: [var kwargs] } given && kwargs.Keys.Any()
+            && !root.IsTrue("load_in_4bit"))
+        {
+            Error(given, "has no effect without load_in_4bit: true.");
+        }
+
         var adapter = root.Find("adapter");
         if (adapter is null)
         {
@@ -98,12 +104,6 @@ internal sealed partial class RunConfigBuilder
             {
                 Expected = KeyTable.Root.Find(name)!.Expectation,
             });
-        }
-
-        if (root.Find("bnb_config_kwargs") is { Sections: [var kwargs] } given && kwargs.Keys.Any()
-            && !root.IsTrue("load_in_4bit"))
-        {
-            Error(given, "has no effect without load_in_4bit: true.");
         }
     }
 

@@ -48,6 +48,9 @@ public sealed class ModelWeights
     /// <summary>Name of the embedding table in a model folder.</summary>
     public const string EmbeddingName = "model.embed_tokens.weight";
 
+    /// <summary>Name of an output head of its own in a model folder.</summary>
+    public const string HeadName = "lm_head.weight";
+
     private ModelWeights(ModelConfig config, WeightFormat format) => (Config, Format) = (config, format);
 
     /// <summary>Architecture.</summary>
@@ -164,7 +167,7 @@ public sealed class ModelWeights
         yield return ("model.norm.weight", FinalNorm);
         if (!Config.TiedHead)
         {
-            yield return ("lm_head.weight", Head.Dense);
+            yield return (HeadName, Head.Dense);
         }
     }
 

@@ -26,10 +26,11 @@ public sealed class CheckpointSubject : IDisposable
     /// <summary>Names what is examined; nothing is read yet.</summary>
     /// <param name="folder">Checkpoint folder, or an output folder with the final result.</param>
     /// <param name="baseModelFolder">Folder of the base model, or null when it is not at hand.</param>
-    public CheckpointSubject(string folder, string? baseModelFolder)
+    /// <param name="tokenizerFolder">Folder of the tokenizer trained with; null for the base model's.</param>
+    public CheckpointSubject(string folder, string? baseModelFolder, string? tokenizerFolder = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        (Folder, BaseModelFolder) = (folder, baseModelFolder);
+        (Folder, BaseModelFolder, TokenizerFolder) = (folder, baseModelFolder, tokenizerFolder ?? baseModelFolder);
         _weights = new(() => SafetensorsFile.Open(Path.Combine(folder, AdapterFileNames.Weights)));
         _model = new(() => SafetensorsIndex.Open(folder));
         _tensors = new(() => IsModel
@@ -48,12 +49,22 @@ public sealed class CheckpointSubject : IDisposable
     /// <summary>Folder of the base model, or null when it is not at hand.</summary>
     public string? BaseModelFolder { get; }
 
+    /// <summary>Folder of the tokenizer trained with, or null when it is not at hand.</summary>
+    public string? TokenizerFolder { get; }
+
     /// <summary>Whether the folder holds a whole model and not an adapter.</summary>
     public bool IsModel => File.Exists(Path.Combine(Folder, FullModelFiles.Config))
         && !File.Exists(Path.Combine(Folder, AdapterFileNames.Config));
 
     /// <summary>Every tensor of the adapter or the model, by name.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _tensors.Value;
+
+    /// <summary>Names of the files that hold a whole model's weights, the index of shards among them.</summary>
+    public IReadOnlyList<string> ModelFiles =>
+    [
+        .. _model.Value.Files.Select(f => Path.GetFileName(f.Path)),
+        .. _model.Value.Files is [{ } only] && Path.GetFileName(only.Path) == FullModelFiles.Weights ? (string[])[] : [FullModelFiles.Index],
+    ];
 
     /// <summary>The adapter's weights.</summary>
     /// <exception cref="SafetensorsException">The file is damaged.</exception>

@@ -12,7 +12,9 @@ public sealed class FilesCheck : ICheck
     public IEnumerable<Finding> Run(CheckpointSubject subject)
     {
         ArgumentNullException.ThrowIfNull(subject);
-        string[] required = subject.IsModel ? [FullModelFiles.Config] : [AdapterFileNames.Config, AdapterFileNames.Weights];
+        string[] required = subject.IsModel
+            ? [FullModelFiles.Config, .. subject.ModelFiles]
+            : [AdapterFileNames.Config, AdapterFileNames.Weights];
         foreach (var name in required)
         {
             if (!File.Exists(Path.Combine(subject.Folder, name)))

@@ -24,7 +24,7 @@ public sealed class ModelTensorsCheck : ICheck
         var tied = ModelConfig.Load(subject.Folder).TiedHead;
 
         // A tied head is the embedding table, whether or not the base also stores it.
-        var expected = source.Names.Where(n => !(tied && n == "lm_head.weight")).ToHashSet(StringComparer.Ordinal);
+        var expected = source.Names.Where(n => !(tied && n == ModelWeights.HeadName)).ToHashSet(StringComparer.Ordinal);
         var wrong = new List<string>();
         foreach (var entry in subject.Tensors.Values)
         {
