@@ -81,6 +81,11 @@ public sealed class PreparedRun : IDisposable
 
         var lora = config.Lora;
         var model = ModelConfig.Load(config.BaseModel);
+        if (lora is null)
+        {
+            FullParameters.RequireTrainable(model);
+        }
+
         var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
         if (tokenizer.VocabularySize > model.VocabularySize)
         {

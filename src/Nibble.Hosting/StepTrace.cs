@@ -34,11 +34,12 @@ public static class StepTrace
 
         var loss = Gradient(session, run, rows);
         tensors.Add(("loss", SafetensorsType.F32, [1], Bytes<float>([(float)loss])));
-        foreach (var slot in session.Lora!.Parameters.Slots)
+        var trained = Trained(session);
+        foreach (var slot in trained.Slots)
         {
             var values = new float[slot.Count];
             session.Backend.Download(
-                ParameterSet.Piece(session.Lora.Parameters.Gradient, slot), MemoryMarshal.AsBytes(values.AsSpan()));
+                ParameterSet.Piece(trained.Gradient, slot), MemoryMarshal.AsBytes(values.AsSpan()));
             tensors.Add(($"gradient.{slot.Name}", SafetensorsType.F32, [slot.Rows, slot.Cols], Bytes<float>(values)));
         }
 
@@ -52,6 +53,8 @@ public static class StepTrace
         writer.Commit();
         return loss;
     }
+
+    private static ParameterSet Trained(ModelSession session) => session.Full?.Parameters ?? session.Lora!.Parameters;
 
     private static float[] Logits(ModelSession session, Sample row)
     {
@@ -69,7 +72,7 @@ public static class StepTrace
         var mark = session.Arena.Used;
         var total = session.Arena.Allocate(DType.F64, 1, 1);
         backend.Zero(total);
-        backend.Zero(session.Lora!.Parameters.Gradient);
+        backend.Zero(Trained(session).Gradient);
         var trained = rows.Sum(r => r.TrainedTokens);
         long first = 0;
         foreach (var row in rows)

@@ -27,6 +27,7 @@ internal sealed class BenchVerb : Verb
     private readonly Option<int> _sequence = Number("--seq", "Tokens of a row.", 512);
     private readonly Option<int> _rows = Number("--rows", "Rows of a step.", 4);
     private readonly Option<string?> _lengths = new("--lengths") { Description = "Tokens of each row, in place of --seq and --rows: 45,130,77.", HelpName = "list" };
+    private readonly Option<bool> _full = new("--full") { Description = "Train every weight instead of an adapter over 4-bit weights.", Arity = ArgumentArity.Zero };
     private readonly Option<int> _rank = Number("--rank", "LoRA rank.", 8);
     private readonly Option<bool> _allLinear = new("--all-linear") { Description = "Adapt gate, up and down too.", Arity = ArgumentArity.Zero };
     private readonly Option<double> _dropout = new("--dropout") { Description = "Dropout on adapter inputs.", HelpName = "p", DefaultValueFactory = _ => 0 };
@@ -45,7 +46,7 @@ internal sealed class BenchVerb : Verb
         Add(_what);
         foreach (var option in new Option[]
         {
-            _suite, _shape, _sequence, _rows, _lengths, _rank, _allLinear, _dropout, _steps, _device, _limit, _recompute, _profile,
+            _suite, _shape, _sequence, _rows, _lengths, _full, _rank, _allLinear, _dropout, _steps, _device, _limit, _recompute, _profile,
             _json, _write,
         })
         {
@@ -95,6 +96,8 @@ internal sealed class BenchVerb : Verb
         {
             Shape = arguments.GetRequiredValue(_shape),
             Rows = rows,
+            EveryWeight = arguments.GetValue(_full),
+            FourBit = !arguments.GetValue(_full),
             Rank = arguments.GetValue(_rank),
             Targets = arguments.GetValue(_allLinear) ? TrainSuite.AllLinear : TrainSuite.Attention,
             Dropout = arguments.GetValue(_dropout),

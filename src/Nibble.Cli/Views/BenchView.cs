@@ -34,6 +34,11 @@ internal static class BenchView
             sheet.Add("device busy", Words.Percent(busy));
         }
 
+        foreach (var (item, bytes) in result.Ledger)
+        {
+            sheet.Add("  " + item, Text($"{bytes / Gib:0.000} GiB"));
+        }
+
         sheet.Show(terminal);
         foreach (var row in result.Profile)
         {
@@ -106,6 +111,11 @@ internal static class BenchView
         json.Number("device_busy", r.BusyShare);
         json.Number("process_bytes", r.ProcessBytes);
         json.WriteNumber("ledger_bytes", r.LedgerBytes);
+        json.List("ledger", r.Ledger, i => json.Item(() =>
+        {
+            json.WriteString("item", i.Item);
+            json.WriteNumber("bytes", i.Bytes);
+        }));
         json.List("profile", r.Profile, p => json.Item(() =>
         {
             json.WriteString("op", p.Op);

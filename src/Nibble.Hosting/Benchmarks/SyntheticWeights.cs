@@ -11,7 +11,7 @@ internal static class SyntheticWeights
     /// <summary>Fills a session's base weights; the same seed gives the same weights.</summary>
     public static void Fill(ModelSession session, int seed)
     {
-        var (backend, weights) = (session.Backend, session.Weights);
+        var (backend, weights) = (session.Backend, session.Full?.Masters ?? session.Weights);
         var random = new byte[BlockBytes];
         FillRandom(MemoryMarshal.Cast<byte, uint>(random.AsSpan()), seed);
         var normal = Values(BlockBytes / sizeof(float), seed + 1);
@@ -49,6 +49,11 @@ internal static class SyntheticWeights
                     Constant(backend, norm, 1);
                 }
             }
+        }
+
+        if (session.Full is { } full)
+        {
+            backend.RefreshCompute(full.Parameters);
         }
     }
 

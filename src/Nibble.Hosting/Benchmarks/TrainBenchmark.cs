@@ -4,6 +4,7 @@ using Nibble.Config;
 using Nibble.Data;
 using Nibble.Data.Packing;
 using Nibble.Models;
+using Nibble.Models.Full;
 using Nibble.Planning;
 using Nibble.Tensors;
 using Nibble.Training;
@@ -18,6 +19,9 @@ public sealed record TrainBenchmarkOptions
 
     /// <summary>Tokens of every row of a step; one entry a row.</summary>
     public required IReadOnlyList<int> Rows { get; init; }
+
+    /// <summary>Train every weight; rank, modules, dropout and 4 bits then have no meaning.</summary>
+    public bool EveryWeight { get; init; }
 
     /// <summary>Rank.</summary>
     public int Rank { get; init; } = 8;
@@ -87,7 +91,10 @@ public sealed record TrainBenchmarkResult
     public required long? ProcessBytes { get; init; }
 
     /// <summary>The ledger's total.</summary>
-    public required long LedgerBytes { get; init; }
+    public long LedgerBytes => Ledger.Sum(i => i.Bytes);
+
+    /// <summary>Device bytes as planned, item by item.</summary>
+    public required IReadOnlyList<LedgerItem> Ledger { get; init; }
 
     /// <summary>Loss of the last steps, to see that it trains.</summary>
     public required double LastLoss { get; init; }
@@ -117,7 +124,9 @@ public static class TrainBenchmark
         using var device = BackendChoice.Open(options.Engine);
         var activation = device.Backend.ActivationType;
         FourBitCode? code = options.FourBit ? FourBitCode.Nf4 : null;
-        var format = new WeightFormat(code, options.FourBit, DType.BF16, DType.BF16, activation);
+        var format = options.EveryWeight
+            ? FullParameters.Format(activation)
+            : new WeightFormat(code, options.FourBit, DType.BF16, DType.BF16, activation);
         var plan = new MemoryPlanner(
             model, format, config.Lora, options.EightBitOptimizer, options.Recompute, device.Traits).Choose(workload);
         stage($"{options.Shape} on {device.Backend.Name}: {Describe(plan)}");
@@ -132,10 +141,11 @@ public static class TrainBenchmark
             ResidentLayers = plan.ResidentLayers,
             TableOnHost = plan.TableOnHost && !model.TiedHead,
         });
+        session.Full?.Clear(device.Backend);
         SyntheticWeights.Fill(session, 1);
         session.MakeResident();
-        session.Lora!.Clear(device.Backend);
-        session.Lora.Initialize(device.Backend, config.Seed);
+        session.Lora?.Clear(device.Backend);
+        session.Lora?.Initialize(device.Backend, config.Seed);
         foreach (var (_, view) in session.Optimizer!.Tensors)
         {
             device.Backend.Zero(view);
@@ -148,33 +158,35 @@ public static class TrainBenchmark
         var profile = options.Profile ? Profile(device.Backend, session, config, data, order, plan, stage) : [];
         return new TrainBenchmarkResult
         {
-            Name = $"{options.Shape}, rows {RowsText(options.Rows)}, r={options.Rank} on {options.Targets.Count} modules",
+            Name = $"{options.Shape}, rows {RowsText(options.Rows)}, "
+                + (options.EveryWeight ? "every weight" : $"r={options.Rank} on {options.Targets.Count} modules"),
             Device = device.Backend.Name,
             Plan = Describe(plan),
             SecondsPerStep = seconds,
             TokensPerStep = options.Rows.Sum(),
-            MatrixFlops = Flops(model, options.Rows),
+            MatrixFlops = Flops(model, options.Rows, options.EveryWeight),
             PeakRate = PeakRate(device.Backend),
             BusyShare = options.Profile ? Math.Min(1, profile.Sum(p => p.Seconds) / seconds) : null,
             ProcessBytes = processBytes,
-            LedgerBytes = plan.TotalBytes,
+            Ledger = plan.Ledger,
             LastLoss = end.Progress.Logs is [.., var last] ? last.Loss : double.NaN,
             Profile = profile,
         };
     }
 
-    /// <summary>Useful matrix FLOP of a step with frozen base weights: every product once forward and once for its input
-    /// gradient, the head included, causal attention 2 + 5 products over half the pairs.</summary>
+    /// <summary>Useful matrix FLOP of a step: every product once forward, once for its input gradient and, where the weights are
+    /// trained, once for theirs, the head included, causal attention 2 + 5 products over half the pairs.</summary>
     /// <param name="model">Architecture.</param>
     /// <param name="rows">Tokens of every row.</param>
-    public static double Flops(ModelConfig model, IReadOnlyList<int> rows)
+    /// <param name="everyWeight">Whether base weights are trained.</param>
+    public static double Flops(ModelConfig model, IReadOnlyList<int> rows, bool everyWeight = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(rows);
         double tokens = rows.Sum();
         var layer = (double)model.HiddenSize * (model.QkvWidth + model.QueryWidth + (3.0 * model.IntermediateSize));
         var attention = rows.Sum(t => (double)t * t / 2) * model.QueryWidth * 2 * 7;
-        return (4 * tokens * ((layer * model.Layers) + ((double)model.HiddenSize * model.VocabularySize))) + (attention * model.Layers);
+        return ((everyWeight ? 6 : 4) * tokens * ((layer * model.Layers) + ((double)model.HiddenSize * model.VocabularySize))) + (attention * model.Layers);
     }
 
     private static TrainingEnd Train(
@@ -294,12 +306,6 @@ public static class TrainBenchmark
         var steps = options.WarmupSteps + options.Steps;
         var yaml = string.Create(CultureInfo.InvariantCulture, $"""
             base_model: synthetic
-            adapter: {(options.FourBit ? "qlora" : "lora")}
-            load_in_4bit: {(options.FourBit ? "true" : "false")}
-            lora_r: {options.Rank}
-            lora_alpha: {2 * options.Rank}
-            lora_dropout: {options.Dropout}
-            lora_target_modules: [{string.Join(", ", options.Targets)}]
             datasets:
               - path: synthetic.jsonl
             sequence_len: {options.Rows.Max()}
@@ -311,6 +317,15 @@ public static class TrainBenchmark
             optimizer: {(options.EightBitOptimizer ? "adamw_8bit" : "adamw_torch")}
             logging_steps: {steps}
             save_strategy: "no"
+
+            """);
+        yaml += options.EveryWeight ? "" : string.Create(CultureInfo.InvariantCulture, $"""
+            adapter: {(options.FourBit ? "qlora" : "lora")}
+            load_in_4bit: {(options.FourBit ? "true" : "false")}
+            lora_r: {options.Rank}
+            lora_alpha: {2 * options.Rank}
+            lora_dropout: {options.Dropout}
+            lora_target_modules: [{string.Join(", ", options.Targets)}]
             """);
         return ConfigLoader.Parse(yaml, "benchmark").Config with { Engine = options.Engine };
     }

@@ -89,10 +89,21 @@ public sealed class MemoryPlanner
         {
             new("device context and libraries", _device.FixedBytes),
             new(_format.Code is null ? "weights" : $"weights ({_format.Code.ToString()!.ToUpperInvariant()})", sizes.Weights),
-            new(_lora is null ? "masters, gradients" : "adapters, gradients", sizes.TrainedBytes),
-            new("optimizer state", sizes.OptimizerBytes),
-            new("rotary table, scalars", RopeBytes(work)),
         };
+        if (_lora is not null)
+        {
+            ledger.Add(new LedgerItem("adapters, gradients", sizes.TrainedBytes));
+        }
+        else
+        {
+            // Where the decoder computes in F32 its weights are the masters.
+            ledger.AddRange(sizes.TrainedBytes > sizes.GradientBytes
+                ? [new LedgerItem("F32 masters", sizes.TrainedBytes - sizes.GradientBytes), new LedgerItem("gradients", sizes.GradientBytes)]
+                : [new LedgerItem("gradients", sizes.TrainedBytes)]);
+        }
+
+        ledger.Add(new LedgerItem("optimizer state", sizes.OptimizerBytes));
+        ledger.Add(new LedgerItem("rotary table, scalars", RopeBytes(work)));
         if (_device.DequantizesToScratch && sizes.Scratch > 0)
         {
             ledger.Add(new LedgerItem("dequantisation scratch", sizes.Scratch));
@@ -215,6 +226,9 @@ public sealed class MemoryPlanner
                 ModelWeights.Allocate(config, FullParameters.Format(type), arena, arena);
                 slots = FullParameters.Allocate(config, type, trained).Parameters.Slots;
                 (Weights, TrainedBytes) = (arena.Peak, trained.Peak - arena.Peak);
+                var gradients = Arena.Counting();
+                ModelWeights.Allocate(config, FullParameters.Format(DType.F32), gradients, gradients);
+                GradientBytes = gradients.Peak;
             }
 
             var optimizer = Arena.Counting();
@@ -231,6 +245,9 @@ public sealed class MemoryPlanner
         public LoraAdapters? Lora { get; }
 
         public long TrainedBytes { get; }
+
+        /// <summary>Gradients of every weight, part of <see cref="TrainedBytes"/>; 0 with adapters.</summary>
+        public long GradientBytes { get; }
 
         public long OptimizerBytes { get; }
     }

@@ -155,6 +155,41 @@ public sealed class FullTrainingTests
         Assert.True(state.IsEightBit[head]);
     }
 
+    [Theory]
+    [InlineData(28, null)]
+    [InlineData(100, "every weight trains, which is possible up to 2.15 billion parameters; base_model has 4.91 billion. Add adapter: lora")]
+    public void RequireTrainable_BySize_RefusesWhatAFlatBufferCannotNumber(int layers, string? message)
+    {
+        // The widths of a 1.5 B model.
+        var config = ModelConfig.Load(Goldens.Path("qwen2-tied")) with
+        {
+            HiddenSize = 1536,
+            IntermediateSize = 8960,
+            Layers = layers,
+            Heads = 12,
+            KvHeads = 2,
+            HeadDim = 128,
+            VocabularySize = 151936,
+        };
+        if (message is null)
+        {
+            FullParameters.RequireTrainable(config);
+        }
+        else
+        {
+            var error = Assert.Throws<ModelFormatException>(() => FullParameters.RequireTrainable(config));
+            Assert.Contains(message, error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void RequireTrainable_WeightsSavedInFourBits_NamesTheWaysOut()
+    {
+        var config = ModelConfig.Load(Goldens.Path("qwen2-bnb-nf4"));
+        var error = Assert.Throws<ModelFormatException>(() => FullParameters.RequireTrainable(config));
+        Assert.Contains("Add adapter: lora, or name the unquantised model", error.Message, StringComparison.Ordinal);
+    }
+
     private static Sample Row(int[] ids) => new(ids, [Sample.Masked, .. ids[1..]], "test");
 
     private static double Difference(TinyModel tiny, Batch[] passes, TensorView weight, int element)

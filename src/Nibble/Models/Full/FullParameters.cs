@@ -1,3 +1,4 @@
+using System.Globalization;
 using Nibble.Tensors;
 
 namespace Nibble.Models.Full;
@@ -39,15 +40,8 @@ public sealed class FullParameters
     /// <exception cref="ModelFormatException">The weights are saved in 4 bits, or more than a flat buffer can number.</exception>
     public static FullParameters Allocate(ModelConfig config, DType activation, Arena arena)
     {
-        ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(arena);
-        if (config.Quantization is { } saved)
-        {
-            throw new ModelFormatException(
-                $"the base model's weights are saved as {saved.Code}: 4-bit weights cannot be trained. Set adapter: lora, or name the "
-                + "unquantised model as base_model.");
-        }
-
+        RequireTrainable(config);
         var (masters, master) = Flat(config, arena);
         var (gradients, gradient) = Flat(config, arena);
         var weights = activation == DType.F32 ? masters : ModelWeights.Allocate(config, Format(activation), arena, arena);
@@ -64,6 +58,27 @@ public sealed class FullParameters
             KeepsFullState = m.Name == ModelWeights.EmbeddingName,
         });
         return new FullParameters(weights, masters, gradients, new ParameterSet([.. slots], master, gradient));
+    }
+
+    /// <summary>Refuses a model whose every weight cannot be trained; reads and allocates nothing.</summary>
+    /// <param name="config">Architecture.</param>
+    /// <exception cref="ModelFormatException">The weights are saved in 4 bits, or are more than a flat buffer can number.</exception>
+    public static void RequireTrainable(ModelConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        if (config.Quantization is { } saved)
+        {
+            throw new ModelFormatException(
+                $"base_model: its weights are saved as {saved.Code}, and 4-bit weights cannot be trained. Add adapter: lora, or name the "
+                + "unquantised model.");
+        }
+
+        if (FlatCount(config) > int.MaxValue)
+        {
+            throw new ModelFormatException(
+                $"adapter: none, so every weight trains, which is possible up to {Billions(int.MaxValue)} parameters; base_model has "
+                + $"{Billions(config.ParameterCount)}. Add adapter: lora (and load_in_4bit: true to save memory), or name a smaller model.");
+        }
     }
 
     /// <summary>Zeroes masters and gradients, the gaps between tensors among them.</summary>
@@ -89,10 +104,17 @@ public sealed class FullParameters
     {
         var first = arena.Used;
         var weights = ModelWeights.Allocate(config, Format(DType.F32), arena, arena);
-        var count = (arena.Used - first) / sizeof(float);
-        return count <= int.MaxValue
-            ? (weights, new TensorView(weights.DenseTensors().Min(t => t.View.Address), DType.F32, 1, (int)count))
-            : throw new ModelFormatException(
-                $"training every weight: expected at most {int.MaxValue} parameters, found {config.ParameterCount}. Set adapter: lora.");
+        var count = checked((int)((arena.Used - first) / sizeof(float)));
+        return (weights, new TensorView(weights.DenseTensors().Min(t => t.View.Address), DType.F32, 1, count));
     }
+
+    // Elements of a flat buffer, the gaps between tensors among them.
+    private static long FlatCount(ModelConfig config)
+    {
+        var arena = Arena.Counting();
+        ModelWeights.Allocate(config, Format(DType.F32), arena, arena);
+        return arena.Used / sizeof(float);
+    }
+
+    private static string Billions(long count) => string.Create(CultureInfo.InvariantCulture, $"{count / 1e9:0.00} billion");
 }
