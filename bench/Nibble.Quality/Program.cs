@@ -4,6 +4,7 @@ using Nibble.Quality.Verbs;
 // What fine-tuning is worth, measured. A new verb is one file in Verbs and one line here.
 var root = new RootCommand("Measures what fine-tuning gives, and draws it.")
 {
+    BaselinesVerb.Create(),
     CurveVerb.Create(),
 };
 return root.Parse(args).Invoke();
