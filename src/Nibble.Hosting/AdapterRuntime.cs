@@ -4,6 +4,7 @@ using Nibble.Data;
 using Nibble.Data.Packing;
 using Nibble.Data.Tokenizers;
 using Nibble.Generation;
+using Nibble.Hosting.Answers;
 using Nibble.Models;
 using Nibble.Models.Decoder;
 using Nibble.Models.Lora;
@@ -25,6 +26,23 @@ public sealed record AdapterRuntimeOptions
     /// <summary>Adapter folder, folder of a whole model that was trained from the base, or null for the base model alone.</summary>
     public required string? Adapter { get; init; }
 
+    /// <summary>What a run trains from and on.</summary>
+    /// <param name="config">The run.</param>
+    /// <param name="adapter">Adapter folder, folder of a whole model, or null for the base model alone.</param>
+    public static AdapterRuntimeOptions Of(RunConfig config, string? adapter)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return new AdapterRuntimeOptions
+        {
+            BaseModel = config.BaseModel,
+            TokenizerPath = config.TokenizerPath,
+            Adapter = adapter,
+            Quantization = config.Quantization,
+            Engine = config.Engine,
+            SpecialTokens = config.Data.SpecialTokens,
+        };
+    }
+
     /// <summary>The same with a whole model in the place of its base.</summary>
     internal AdapterRuntimeOptions Resolved() => Adapter is not null && AdapterRuntime.IsModel(Adapter)
         ? this with { BaseModel = Adapter, Adapter = null }
@@ -44,6 +62,9 @@ public sealed record AdapterRuntimeOptions
 
     /// <summary>Most tokens of an evaluation pass.</summary>
     public int PassTokens { get; init; } = 2048;
+
+    /// <summary>Sequences that are decoded side by side; null for one at a time.</summary>
+    public DecodingGroup? SideBySide { get; init; }
 }
 
 /// <summary>Base model and adapter on a device, for everything but training.</summary>
@@ -135,6 +156,17 @@ public sealed class AdapterRuntime : IDisposable
         return generator.Continue(prompt, SampleGeneration.Terminators(Tokenizer, Model), sampling, onToken, cancellation);
     }
 
+    /// <summary>Greedy answers to rows, in their order.</summary>
+    /// <param name="prompts">Rows; <see cref="AdapterRuntimeOptions.SideBySide"/> holds their <see cref="AnswerRun.Largest"/>.</param>
+    /// <param name="maxNewTokens">Most new tokens of an answer.</param>
+    /// <param name="progress">Told how many rows are done, or null.</param>
+    /// <param name="cancellation">Throws between groups of rows.</param>
+    public IReadOnlyList<Answer> Answer(
+        IReadOnlyList<AnswerPrompt> prompts, int maxNewTokens, IProgress<int>? progress = null,
+        CancellationToken cancellation = default) => AnswerRun.Greedy(
+        new Generator(_session.Decoder, Model, _session.Backend, _session.Arena), Tokenizer,
+        SampleGeneration.Terminators(Tokenizer, Model), prompts, maxNewTokens, progress, cancellation);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -150,6 +182,12 @@ public sealed class AdapterRuntime : IDisposable
         var pass = Math.Max(
             DecoderModel.PassBytes(model, adapters, activation, shape),
             Generator.Bytes(model, adapters, activation, options.MaxTokens, options.MaxTokens));
+        if (options.SideBySide is { } group)
+        {
+            pass = Math.Max(
+                pass, Generator.Bytes(model, adapters, activation, group.PromptTokens, group.TotalTokens, group.Sequences));
+        }
+
         return new SessionLayout
         {
             Model = model,

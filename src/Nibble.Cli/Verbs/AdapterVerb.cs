@@ -57,19 +57,19 @@ internal abstract class AdapterVerb : ConfigVerb
     /// <param name="maxTokens">Most tokens of a sequence.</param>
     /// <param name="passTokens">Most tokens of an evaluation pass.</param>
     /// <param name="terminal">Told what is loaded.</param>
-    protected static AdapterRuntime Open(RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal)
+    protected static AdapterRuntime Open(RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal) =>
+        AdapterRuntime.Open(What(config, adapter, maxTokens, passTokens, terminal));
+
+    /// <summary>What to load of a run, said before it is.</summary>
+    /// <param name="config">The run.</param>
+    /// <param name="adapter">Adapter folder, or null.</param>
+    /// <param name="maxTokens">Most tokens of a sequence.</param>
+    /// <param name="passTokens">Most tokens of an evaluation pass.</param>
+    /// <param name="terminal">Told what is loaded.</param>
+    protected static AdapterRuntimeOptions What(
+        RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal)
     {
         terminal.Note($"loading {config.BaseModel}{(adapter is null ? " without an adapter" : $" with {adapter}")}");
-        return AdapterRuntime.Open(new AdapterRuntimeOptions
-        {
-            BaseModel = config.BaseModel,
-            TokenizerPath = config.TokenizerPath,
-            Adapter = adapter,
-            Quantization = config.Quantization,
-            Engine = config.Engine,
-            SpecialTokens = config.Data.SpecialTokens,
-            MaxTokens = maxTokens,
-            PassTokens = passTokens,
-        });
+        return AdapterRuntimeOptions.Of(config, adapter) with { MaxTokens = maxTokens, PassTokens = passTokens };
     }
 }

@@ -5,6 +5,8 @@ using Nibble.Cli.Views;
 using Nibble.Data;
 using Nibble.Data.Packing;
 using Nibble.Data.Tokenizers;
+using Nibble.Hosting;
+using Nibble.Hosting.Answers;
 
 namespace Nibble.Cli.Verbs;
 
@@ -14,16 +16,49 @@ internal sealed class EvaluateVerb : AdapterVerb
     // Passes beyond this are no faster and only take memory.
     private const int PassTokens = 2048;
 
+    private readonly Option<bool> _answers = new("--answers")
+    {
+        Description = "Also answer every row greedily and compare with its own answer.",
+        Arity = ArgumentArity.Zero,
+    };
+
+    private readonly Option<int> _maxNewTokens = new("--max-new-tokens")
+    {
+        Description = "Most tokens of an answer.",
+        HelpName = "n",
+        DefaultValueFactory = _ => SampleGeneration.MaxNewTokens,
+    };
+
+    private readonly Option<string?> _out = new("--out")
+    {
+        Description = "Write the answers there, one JSON object a line.",
+        HelpName = "file",
+    };
+
+    private readonly Option<bool> _bash = new("--bash")
+    {
+        Description = "Also have the bash that is installed parse every answer (bash -n; nothing is run).",
+        Arity = ArgumentArity.Zero,
+    };
+
     private readonly Option<bool> _json = JsonOption();
 
     public EvaluateVerb()
-        : base("evaluate", "Loss and perplexity on the evaluation rows, of the adapter or of the base model.") => Add(_json);
+        : base("evaluate", "Loss, perplexity and answers on the evaluation rows, of the adapter or of the base model.")
+    {
+        Add(_answers);
+        Add(_maxNewTokens);
+        Add(_out);
+        Add(_bash);
+        Add(_json);
+    }
 
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
         var config = Load(arguments).Config;
         var adapter = AdapterFolder(arguments, config);
+        var wish = Wish(arguments);
         return session.Interruption.Graceful(stop =>
         {
             var tokenizer = HfTokenizer.Load(config.TokenizerPath);
@@ -37,11 +72,18 @@ internal sealed class EvaluateVerb : AdapterVerb
 
             var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
             var largest = batches.Max(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length));
-            var longest = data.Eval.Max(s => s.InputIds.Length);
-            using var runtime = Open(config, adapter, longest, Math.Max(PassTokens, largest), session.Terminal);
+            var prompts = wish is null ? [] : AnswerPrompt.FromRows(data.Eval, tokenizer);
+            var room = prompts.Select(p => p.Prompt.Length + wish!.MaxNewTokens).DefaultIfEmpty(0).Max();
+            var longest = Math.Max(data.Eval.Max(s => s.InputIds.Length), room);
+            using var runtime = AdapterRuntime.Open(
+                What(config, adapter, longest, Math.Max(PassTokens, largest), session.Terminal) with
+                {
+                    SideBySide = wish is null ? null : AnswerRun.Largest(prompts, wish.MaxNewTokens),
+                });
             var started = TimeProvider.System.GetTimestamp();
             var loss = runtime.Evaluate(data.Eval, batches, config.Batch.Normalization, stop);
             var seconds = TimeProvider.System.GetElapsedTime(started).TotalSeconds;
+            var answers = wish is null ? null : AnswersView.Collect(runtime, prompts, wish, session.Terminal, stop);
             var tokens = data.Eval.Sum(s => (long)s.InputIds.Length);
             if (arguments.GetValue(_json))
             {
@@ -56,6 +98,7 @@ internal sealed class EvaluateVerb : AdapterVerb
                     json.WriteNumber("tokens", tokens);
                     json.WriteNumber("trained_tokens", data.Eval.Sum(s => (long)s.TrainedTokens));
                     json.Number("seconds", seconds);
+                    answers?.Write(json);
                 });
             }
             else
@@ -68,9 +111,25 @@ internal sealed class EvaluateVerb : AdapterVerb
                     .Add("perplexity", Math.Exp(loss).ToString("0.000", CultureInfo.InvariantCulture))
                     .Add("time", $"{Words.Duration(seconds)}, {Words.Count((long)(tokens / Math.Max(seconds, 1e-9)))} tokens/s")
                     .Show(session.Terminal);
+                answers?.Show(session.Terminal);
             }
 
             return double.IsFinite(loss) ? ExitCode.Ok : ExitCode.Failed;
         });
+    }
+
+    private AnswerWish? Wish(ParseResult arguments)
+    {
+        var wish = new AnswerWish(
+            arguments.GetValue(_maxNewTokens), arguments.GetValue(_out) is { } file ? Path.GetFullPath(file) : null,
+            arguments.GetValue(_bash));
+        if (wish.MaxNewTokens < 1)
+        {
+            throw new UsageException($"--max-new-tokens: expected 1 or more, found {wish.MaxNewTokens}.");
+        }
+
+        return arguments.GetValue(_answers) ? wish
+            : wish.File is null && !wish.Bash ? null
+            : throw new UsageException("--out and --bash are about answers: add --answers.");
     }
 }

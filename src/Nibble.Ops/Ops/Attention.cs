@@ -158,6 +158,8 @@ internal static class AttentionCases
         .. Cached([3, 5], [3, 40], 2, 1, 32, 0),
         .. Cached([4, 1], [90, 130], 2, 1, 64, 16),
         .. Cached([1], [1000], 2, 1, 64, 0),
+        .. Cached([0, 1, 0, 1, 2], [5, 9, 12, 3, 70], 4, 2, 64, 0),
+        .. Cached([6, 0, 70, 0], [6, 9, 80, 4], 4, 2, 64, 0),
     ];
 
     private static OpCase[] Training(int[] lengths, int heads, int kvHeads, int d, int window, double sharp = 1)

@@ -18,7 +18,7 @@ public sealed record SamplingOptions(
 /// <param name="Terminated">Whether a terminator ended it (and not the length).</param>
 public sealed record GeneratedTokens(IReadOnlyList<int> Ids, bool Terminated);
 
-/// <summary>Continues token sequences with a KV cache.</summary>
+/// <summary>Continues token sequences with a KV cache, one alone or several side by side.</summary>
 /// <param name="model">Base model with or without adapters.</param>
 /// <param name="config">Its architecture.</param>
 /// <param name="backend">Its backend.</param>
@@ -29,17 +29,17 @@ public sealed class Generator(DecoderModel model, ModelConfig config, IBackend b
     /// <param name="config">Architecture.</param>
     /// <param name="lora">Adapters or null.</param>
     /// <param name="activation">Activation type.</param>
-    /// <param name="promptTokens">Most prompt tokens.</param>
-    /// <param name="totalTokens">Most tokens in all.</param>
+    /// <param name="promptTokens">Most prompt tokens of all sequences.</param>
+    /// <param name="totalTokens">Most tokens in all, of all sequences.</param>
+    /// <param name="sequences">Most sequences side by side.</param>
     public static long Bytes(
-        ModelConfig config, Models.Lora.LoraAdapters? lora, DType activation, int promptTokens, int totalTokens)
+        ModelConfig config, Models.Lora.LoraAdapters? lora, DType activation, int promptTokens, int totalTokens, int sequences = 1)
     {
         ArgumentNullException.ThrowIfNull(config);
         var counting = Arena.Counting();
-        _ = new KvCache(config, activation, totalTokens, counting);
-        counting.Allocate(DType.F32, 1, config.VocabularySize);
-        counting.Allocate(DType.I32, 1, 2);
-        return counting.Peak + DecoderModel.PassBytes(config, lora, activation, DecoderModel.CachedShape(promptTokens));
+        _ = new KvCache(config, activation, [totalTokens], counting);
+        return counting.Peak
+            + DecoderModel.AppendBytes(config, lora, activation, Math.Max(promptTokens, sequences), sequences);
     }
 
     /// <summary>Continues a prompt.</summary>
@@ -50,34 +50,64 @@ public sealed class Generator(DecoderModel model, ModelConfig config, IBackend b
     /// <param name="cancellation">Ends early; what was generated is returned.</param>
     public GeneratedTokens Continue(
         ReadOnlySpan<int> prompt, IReadOnlyCollection<int> terminators, SamplingOptions options, Action<int>? onToken = null,
-        CancellationToken cancellation = default)
+        CancellationToken cancellation = default) =>
+        Continue([prompt.ToArray()], terminators, options, (_, token) => onToken?.Invoke(token), cancellation)[0];
+
+    /// <summary>
+    /// Continues prompts side by side: a pass appends one token to every sequence that has not ended. Products over several rows
+    /// may sum in another order than over one, so a sequence can differ from the same prompt continued alone where two tokens
+    /// are equally likely up to rounding.
+    /// </summary>
+    /// <param name="prompts">Token ids, at least one each.</param>
+    /// <param name="terminators">Ids that end a text.</param>
+    /// <param name="options">Length and sampling; every sequence draws from the same seed.</param>
+    /// <param name="onToken">Called with the number of the prompt and every new token as it is drawn, or null.</param>
+    /// <param name="cancellation">Ends early; what was generated is returned.</param>
+    /// <returns>One result per prompt.</returns>
+    public GeneratedTokens[] Continue(
+        IReadOnlyList<int[]> prompts, IReadOnlyCollection<int> terminators, SamplingOptions options,
+        Action<int, int>? onToken = null, CancellationToken cancellation = default)
     {
+        ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(terminators);
         var mark = arena.Used;
-        var cache = new KvCache(config, backend.ActivationType, prompt.Length + options.MaxNewTokens, arena);
-        var sampler = new TokenSampler(options);
-        var logits = new float[config.VocabularySize];
-        var ids = new List<int>();
-        var terminated = false;
+        var cache = new KvCache(
+            config, backend.ActivationType, [.. prompts.Select(p => p.Length + options.MaxNewTokens)], arena);
+        var samplers = prompts.Select(_ => new TokenSampler(options)).ToArray();
+        var ids = prompts.Select(_ => new List<int>()).ToArray();
+        var terminated = new bool[prompts.Count];
+        var logits = new float[prompts.Count * config.VocabularySize];
+        CachedRun[] runs = [.. prompts.Select((p, i) => new CachedRun(i, p.Length))];
+        int[] input = [.. prompts.SelectMany(p => p)];
         try
         {
-            model.Append(prompt, cache, arena, logits);
-            while (ids.Count < options.MaxNewTokens && !cancellation.IsCancellationRequested)
+            while (runs.Length > 0 && options.MaxNewTokens > 0 && !cancellation.IsCancellationRequested)
             {
-                var next = sampler.Next(logits, ids.Count);
-                if (terminators.Contains(next))
+                model.Append(input, runs, cache, arena, logits);
+                var going = new List<CachedRun>(runs.Length);
+                var next = new List<int>(runs.Length);
+                for (var r = 0; r < runs.Length; r++)
                 {
-                    terminated = true;
-                    break;
+                    var sequence = runs[r].Sequence;
+                    var token = samplers[sequence].Next(
+                        logits.AsSpan(r * config.VocabularySize, config.VocabularySize), ids[sequence].Count);
+                    if (terminators.Contains(token))
+                    {
+                        terminated[sequence] = true;
+                        continue;
+                    }
+
+                    ids[sequence].Add(token);
+                    onToken?.Invoke(sequence, token);
+                    if (ids[sequence].Count < options.MaxNewTokens)
+                    {
+                        going.Add(new CachedRun(sequence, 1));
+                        next.Add(token);
+                    }
                 }
 
-                ids.Add(next);
-                onToken?.Invoke(next);
-                if (ids.Count < options.MaxNewTokens)
-                {
-                    model.Append([next], cache, arena, logits);
-                }
+                (runs, input) = ([.. going], [.. next]);
             }
         }
         finally
@@ -85,6 +115,6 @@ public sealed class Generator(DecoderModel model, ModelConfig config, IBackend b
             arena.Release(mark);
         }
 
-        return new GeneratedTokens(ids, terminated);
+        return [.. ids.Select((list, i) => new GeneratedTokens(list, terminated[i]))];
     }
 }

@@ -160,9 +160,9 @@ public sealed partial class DecoderModel
         if (cached is { } source)
         {
             var (keys, values) = (source.Cache.Keys(l), source.Cache.Values(l));
-            _backend.Convert(k, keys.RowRange(source.Start, k.Rows));
-            _backend.Convert(v, values.RowRange(source.Start, v.Rows));
-            (k, v, cuKeys) = (keys.RowRange(0, source.Cache.Length), values.RowRange(0, source.Cache.Length), source.CuKeys);
+            _backend.ScatterRows(k, source.Rows, keys);
+            _backend.ScatterRows(v, source.Rows, values);
+            (k, v, cuKeys) = (keys.RowRange(0, source.Count), values.RowRange(0, source.Count), source.CuKeys);
         }
 
         _backend.Attention(
