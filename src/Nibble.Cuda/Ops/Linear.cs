@@ -52,7 +52,7 @@ public sealed partial class CudaBackend
             return;
         }
 
-        MultiplyWithBias(x, Dense(weight, x.DType), bias, y);
+        Multiply(new Product(x, false, Dense(weight, x.DType), true, y, bias, 1, false));
     }
 
     /// <inheritdoc/>

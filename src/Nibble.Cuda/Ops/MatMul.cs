@@ -9,8 +9,6 @@ public sealed partial class CudaBackend
     private const int MatMulTile = 32;
 
     private readonly Kernel _matMul = new(MatMulFile, "matmul");
-    private readonly Kernel _fillRows = new(MatMulFile, "fill_rows");
-    private readonly Kernel _splitBias = new(MatMulFile, "split_bias");
     private readonly Products _products;
 
     /// <inheritdoc/>
@@ -37,17 +35,13 @@ public sealed partial class CudaBackend
             return;
         }
 
-        var product = new Product(a, transposeA, b, transposeB, c, TensorView.None, alpha, accumulate);
-        if (!TryOuter(product))
-        {
-            Multiply(product);
-        }
+        Multiply(new Product(a, transposeA, b, transposeB, c, TensorView.None, alpha, accumulate));
     }
 
-    // The library where it can, the plain kernel where it cannot.
+    // The kernels for short sums, the library, and the plain kernel where neither can.
     private void Multiply(in Product product)
     {
-        if (product.Depth == 0 || !_products.TryRun(product))
+        if (!TryOuter(product) && (product.Depth == 0 || !_products.TryRun(product)))
         {
             MultiplyPlain(product);
         }
@@ -67,35 +61,6 @@ public sealed partial class CudaBackend
                 a.Address + (nint)((long)first * aRow * a.DType.Size()), (int)a.DType, aRow, aCol, b, (int)b.DType,
                 bRow, bCol, c.RowRange(first, rows), (int)c.DType, c.Stride, rows, c.Cols, product.Depth,
                 product.Alpha, product.Accumulate, product.Bias, (int)product.Bias.DType);
-        }
-    }
-
-    // y = x Wᵀ + b: the library adds a bias of the output's type; one of F32 to a BF16 output goes in as two BF16
-    // parts.
-    private void MultiplyWithBias(TensorView x, TensorView weight, TensorView bias, TensorView y)
-    {
-        var product = new Product(x, false, weight, true, y, bias, 1, false);
-        if (bias.IsNone || (bias.DType == y.DType && bias.Address % 16 == 0))
-        {
-            Multiply(product);
-        }
-        else if (bias.DType == y.DType)
-        {
-            _context.Launch(
-                _fillRows, DType.U8, Layout.Grid(y.Count), bias, (int)bias.DType, y, (int)y.DType, y.Stride, y.Rows,
-                y.Cols);
-            Multiply(product with { Bias = TensorView.None, Accumulate = true });
-        }
-        else if ((bias.DType, y.DType) is (DType.F32, DType.BF16) && bias.Cols <= DeviceTables.BiasCapacity)
-        {
-            var high = new TensorView(_tables.BiasHigh, DType.BF16, 1, bias.Cols);
-            _context.Launch(
-                _splitBias, DType.U8, Layout.Grid(y.Count), bias, high, y, y.Stride, y.Rows, y.Cols);
-            Multiply(product with { Bias = high, Accumulate = true });
-        }
-        else
-        {
-            MultiplyPlain(product);
         }
     }
 }

@@ -1,5 +1,4 @@
-// Dense product of any types, strides and alignments, for the cases the library does not take; and a bias laid down
-// before a product.
+// Dense product of any types, strides and alignments, for the cases that nothing faster takes.
 #include "Common.cuh"
 
 namespace {
@@ -55,29 +54,5 @@ extern "C" __global__ __launch_bounds__(256) void matmul(
         if (bias) value += read(bias, col, bias_type);
         if (accumulate) value += read(c, at, c_type);
         write(c, at, c_type, value);
-    }
-}
-
-// An F32 bias as two BF16 numbers: the upper goes to a vector, the rest to every row of y. The library adds both to a
-// product in F32, where it could not have taken the bias itself.
-extern "C" __global__ __launch_bounds__(256) void split_bias(
-    const float* bias, bf16* high, bf16* y, i64 y_stride, i64 rows, i64 cols) {
-    for (i64 item = thread_index(), end = rows * cols; item < end; item += thread_count()) {
-        i64 row;
-        u32 col;
-        split(item, (u32)cols, row, col);
-        bf16 upper = from_float<bf16>(bias[col]);
-        if (row == 0) high[col] = upper;
-        y[row * y_stride + col] = from_float<bf16>(bias[col] - to_float(upper));
-    }
-}
-
-extern "C" __global__ __launch_bounds__(256) void fill_rows(
-    const void* bias, int bias_type, void* y, int y_type, i64 y_stride, i64 rows, i64 cols) {
-    for (i64 item = thread_index(), end = rows * cols; item < end; item += thread_count()) {
-        i64 row;
-        u32 col;
-        split(item, (u32)cols, row, col);
-        write(y, row * y_stride + col, y_type, read(bias, col, bias_type));
     }
 }

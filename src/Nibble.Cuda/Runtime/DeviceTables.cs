@@ -9,9 +9,6 @@ internal sealed class DeviceTables : IDisposable
     /// <summary>Most partial sums of one reduction.</summary>
     internal const int Partials = 1024;
 
-    /// <summary>Elements of <see cref="BiasHigh"/>.</summary>
-    internal const int BiasCapacity = 1 << 16;
-
     private const int Slot = 256 * sizeof(float);
 
     private readonly DeviceMemory _memory;
@@ -19,8 +16,7 @@ internal sealed class DeviceTables : IDisposable
 
     internal DeviceTables(CudaContext context, StagingRing staging)
     {
-        _memory = context.Allocate(
-            (10 * Slot) + (Partials * sizeof(double)) + (BiasCapacity * sizeof(ushort)), MemoryKind.Device);
+        _memory = context.Allocate((10 * Slot) + (Partials * sizeof(double)), MemoryKind.Device);
         Nf4Values = Take(staging, MemoryMarshal.AsBytes(CodeTables.Values(FourBitCode.Nf4)));
         Fp4Values = Take(staging, MemoryMarshal.AsBytes(CodeTables.Values(FourBitCode.Fp4)));
         Nf4Boundaries = Take(staging, MemoryMarshal.AsBytes(CodeTables.Nf4Boundaries));
@@ -31,7 +27,6 @@ internal sealed class DeviceTables : IDisposable
         SignedBoundaries = Take(staging, MemoryMarshal.AsBytes(CodeTables.SignedBoundaries));
         UnsignedBoundaries = Take(staging, MemoryMarshal.AsBytes(CodeTables.UnsignedBoundaries));
         PartialSums = Take(staging, []);
-        BiasHigh = PartialSums + (Partials * sizeof(double));
     }
 
     internal nint Nf4Values { get; }
@@ -55,9 +50,6 @@ internal sealed class DeviceTables : IDisposable
     /// <summary>F64, <see cref="Partials"/> of them; also scratch of single values between two launches of one
     /// op.</summary>
     internal nint PartialSums { get; }
-
-    /// <summary>BF16: the upper parts of an F32 bias, between two launches of one product.</summary>
-    internal nint BiasHigh { get; }
 
     internal long Bytes => _memory.Bytes;
 

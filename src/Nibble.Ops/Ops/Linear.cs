@@ -78,6 +78,7 @@ internal static class LinearCases
         .. Quantised(33, [48, 48], 100, FourBitCode.Fp4, false, Bias.None),
         .. Quantised(17, [256], 128, FourBitCode.Nf4, true, Bias.None),
         .. Quantised(70, [300, 290], 576, FourBitCode.Nf4, true, Bias.Activation, large: true),
+        .. Quantised(65, [136, 136], 192, FourBitCode.Nf4, true, Bias.Single, large: true),
         .. Quantised(1, [500], 1100, FourBitCode.Nf4, true, Bias.None, large: true),
         .. Dense(0, 9, 8, false), .. Dense(1, 65, 33, false), .. Dense(6, 32, 64, false), .. Dense(5, 129, 67, true),
         .. Dense(2, 300, 96, true),

@@ -66,6 +66,9 @@ internal static class MatMulCases
         .. Products(129, 31, 200),
         // Past every block of a packed product: rows, columns and depth.
         Large(false, false), Large(false, true), Large(true, false), Large(true, true),
+        // Large enough for a library to be timed on, and aligned as its fastest kernels want it: those may round before
+        // they add.
+        Tuned(false), Tuned(true),
         // Short sums into many columns, as adapters have them: edges inside a block of the kernel made for them.
         .. Short(70, 264, 24), .. Short(65, 392, 8), .. Short(130, 392, 64), .. Short(8, 272, 40),
         .. Adapter(0, 64, 16), .. Adapter(1, 64, 8), .. Adapter(7, 33, 5), .. Adapter(40, 96, 16),
@@ -92,6 +95,9 @@ internal static class MatMulCases
     private static OpCase Large(bool ta, bool tb) => new(
         "MatMul", $"M=150 N=785 K=520{(ta ? " aᵀ" : "")}{(tb ? " bᵀ" : "")}, added",
         s => Multiply(s, 150, 785, 520, ta, tb, false, 1, true));
+
+    private static OpCase Tuned(bool tb) => new(
+        "MatMul", $"M=136 N=512 K=264{(tb ? " bᵀ" : "")}, added", s => Multiply(s, 136, 512, 264, false, tb, false, 1, true));
 
     private static IEnumerable<OpCase> Short(int m, int n, int k)
     {
