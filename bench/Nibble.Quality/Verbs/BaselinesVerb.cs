@@ -42,16 +42,25 @@ internal static class BaselinesVerb
         };
         command.SetAction(arguments =>
         {
-            var folder = arguments.GetRequiredValue(tokenizer);
-            var table = Measure(
-                HfTokenizer.Load(folder), arguments.GetRequiredValue(train), arguments.GetRequiredValue(eval), folder, arguments.GetValue(length));
-            Console.Write(table);
-            if (arguments.GetValue(write) is { } file)
+            try
             {
-                AtomicFile.WriteAllText(file.FullName, table);
-            }
+                var folder = arguments.GetRequiredValue(tokenizer);
+                var table = Measure(
+                    HfTokenizer.Load(folder), arguments.GetRequiredValue(train), arguments.GetRequiredValue(eval), folder,
+                    arguments.GetValue(length));
+                Console.Write(table);
+                if (arguments.GetValue(write) is { } file)
+                {
+                    AtomicFile.WriteAllText(file.FullName, table);
+                }
 
-            return 0;
+                return 0;
+            }
+            catch (Exception e) when (e is TokenizerException or DatasetException or ConfigException or IOException)
+            {
+                Console.Error.WriteLine(e.Message);
+                return 2;
+            }
         });
         return command;
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Tensors;
 
 namespace Nibble.Hosting.Benchmarks;
@@ -52,18 +53,16 @@ internal sealed partial class MeasuredBackend : IBackend
 
     public void Upload(ReadOnlySpan<byte> source, TensorView destination)
     {
-        var started = Start();
+        using var _ = Measure();
         inner.Upload(source, destination);
-        Stop(nameof(Upload), started);
     }
 
     public void Download(TensorView source, Span<byte> destination) => inner.Download(source, destination);
 
     public void Zero(TensorView destination)
     {
-        var started = Start();
+        using var _ = Measure();
         inner.Zero(destination);
-        Stop(nameof(Zero), started);
     }
 
     public void Synchronize() => inner.Synchronize();
@@ -72,7 +71,8 @@ internal sealed partial class MeasuredBackend : IBackend
     {
     }
 
-    private long Start() => _time.GetTimestamp();
+    // Ends with the op's own block, under the op's own name.
+    private Measurement Measure([CallerMemberName] string op = "") => new(this, op, _time.GetTimestamp());
 
     private void Stop(string op, long started)
     {
@@ -80,5 +80,10 @@ internal sealed partial class MeasuredBackend : IBackend
         var elapsed = _time.GetElapsedTime(started) - _overhead;
         var (time, calls) = _times.GetValueOrDefault(op);
         _times[op] = (time + (elapsed > TimeSpan.Zero ? elapsed : TimeSpan.Zero), calls + 1);
+    }
+
+    private readonly struct Measurement(MeasuredBackend owner, string op, long started) : IDisposable
+    {
+        public void Dispose() => owner.Stop(op, started);
     }
 }

@@ -1,4 +1,5 @@
 using Nibble.Config;
+using Nibble.Models.Lora;
 
 namespace Nibble.Hosting.Benchmarks;
 
@@ -11,7 +12,7 @@ public static class TrainSuite
     public static IReadOnlyList<string> Attention { get; } = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
     /// <summary>Every decoder linear.</summary>
-    public static IReadOnlyList<string> AllLinear { get; } = [.. Attention, "gate_proj", "up_proj", "down_proj"];
+    public static IReadOnlyList<string> AllLinear => LoraAdapters.ModuleNames;
 
     /// <summary>Titles and options, in order.</summary>
     /// <param name="device">Device.</param>

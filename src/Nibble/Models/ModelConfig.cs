@@ -82,6 +82,14 @@ public sealed record ModelConfig
     /// <summary>Width of the fused q, k, v projection.</summary>
     public int QkvWidth => QueryWidth + (2 * KvWidth);
 
+    /// <summary>Every linear of a decoder layer in the order it is used: path inside the layer, outputs, inputs.</summary>
+    public IReadOnlyList<(string Path, int Out, int In)> LayerLinears =>
+    [
+        ("self_attn.q_proj", QueryWidth, HiddenSize), ("self_attn.k_proj", KvWidth, HiddenSize), ("self_attn.v_proj", KvWidth, HiddenSize),
+        ("self_attn.o_proj", HiddenSize, QueryWidth), ("mlp.gate_proj", IntermediateSize, HiddenSize),
+        ("mlp.up_proj", IntermediateSize, HiddenSize), ("mlp.down_proj", HiddenSize, IntermediateSize),
+    ];
+
     /// <summary>Parameters of the base model (tied tables once).</summary>
     public long ParameterCount
     {

@@ -1,4 +1,5 @@
 using Nibble.Checkpoints;
+using Nibble.Models;
 using Nibble.Tensors;
 
 namespace Nibble.Validation;
@@ -21,7 +22,7 @@ public sealed class CheckpointSubject : IDisposable
     private readonly Lazy<IReadOnlyDictionary<string, SafetensorsEntry>> _tensors;
     private readonly Lazy<LoraAdapterConfig> _config;
     private readonly Lazy<IReadOnlyList<TensorFacts>> _facts;
-    private readonly Lazy<BaseModelShape> _baseShape;
+    private readonly Lazy<ModelConfig> _baseConfig;
 
     /// <summary>Names what is examined; nothing is read yet.</summary>
     /// <param name="folder">Checkpoint folder, or an output folder with the final result.</param>
@@ -39,7 +40,7 @@ public sealed class CheckpointSubject : IDisposable
         _config = new(() => AdapterConfigJson.Read(
             Path.Combine(folder, AdapterFileNames.Config), Weights.Tensors.Keys));
         _facts = new(() => [.. Tensors.Values.OrderBy(e => e.Name, StringComparer.Ordinal).Select(Examine)]);
-        _baseShape = new(() => BaseModelShape.Read(
+        _baseConfig = new(() => ModelConfig.Load(
             BaseModelFolder ?? throw new InvalidOperationException("no base model folder was given")));
     }
 
@@ -78,8 +79,8 @@ public sealed class CheckpointSubject : IDisposable
     /// <summary>What the values of every tensor look like, by name.</summary>
     public IReadOnlyList<TensorFacts> Facts => _facts.Value;
 
-    /// <summary>Dimensions of the base model's projections.</summary>
-    internal BaseModelShape BaseShape => _baseShape.Value;
+    /// <summary>Architecture of the base model.</summary>
+    internal ModelConfig BaseConfig => _baseConfig.Value;
 
     /// <summary>Closes what was opened.</summary>
     public void Dispose()

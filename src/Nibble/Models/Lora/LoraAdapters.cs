@@ -11,8 +11,7 @@ namespace Nibble.Models.Lora;
 public sealed class LoraAdapters
 {
     /// <summary>Module names that can be adapted.</summary>
-    public static readonly IReadOnlyList<string> ModuleNames =
-        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    public static IReadOnlyList<string> ModuleNames => KnownNames.Projections;
 
     private const int SlotAlignment = 64;
 

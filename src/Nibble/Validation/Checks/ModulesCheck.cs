@@ -1,4 +1,6 @@
+using System.Globalization;
 using Nibble.Checkpoints;
+using Nibble.Models;
 using Nibble.Tensors;
 
 namespace Nibble.Validation.Checks;
@@ -21,7 +23,7 @@ public sealed class ModulesCheck : ICheck
     private IEnumerable<Finding> AgainstBase(CheckpointSubject subject)
     {
         var rank = subject.Config.Rank;
-        var targeted = subject.BaseShape.Targeted(subject.Config).ToArray();
+        var targeted = Targeted(subject.BaseConfig, subject.Config).ToArray();
         var expected = new Dictionary<string, (int Rows, int Cols)>(StringComparer.Ordinal);
         foreach (var (module, output, input) in targeted)
         {
@@ -73,6 +75,26 @@ public sealed class ModulesCheck : ICheck
                 CheckStatus.Pass,
                 $"{expected.Count} tensors for {targeted.Length} modules of the base model",
                 "all there with the right shapes");
+        }
+    }
+
+    private static IEnumerable<(string Module, int Out, int In)> Targeted(ModelConfig model, LoraAdapterConfig adapter)
+    {
+        for (var layer = 0; layer < model.Layers; layer++)
+        {
+            if (adapter.LayersToTransform is { } chosen && !chosen.Contains(layer))
+            {
+                continue;
+            }
+
+            foreach (var (path, output, input) in model.LayerLinears)
+            {
+                var module = string.Create(CultureInfo.InvariantCulture, $"model.layers.{layer}.{path}");
+                if (adapter.TargetModules.Any(t => LoraAdapter.Matches(module, t)))
+                {
+                    yield return (module, output, input);
+                }
+            }
         }
     }
 
