@@ -3,6 +3,7 @@
 #
 #   eng/gpu.sh            publish/gpu/nibble: the program as one file (trimmed, ReadyToRun, linux-x64)
 #   eng/gpu.sh --tests    also publish/gpu/ops-tests.tgz: every op case against the reference, on every backend there
+#   eng/gpu.sh --quality  also publish/gpu/quality: bench/Nibble.Quality as one file
 #
 # Prints the commands to run on that machine. NVRTC and cuBLASLt are searched for as `nibble doctor` says;
 # NIBBLE_CUDA_PATH names their folder when they are somewhere else.
@@ -20,10 +21,20 @@ if [ "${1:-}" = --tests ]; then
     tar -czf "$tests.tgz" -C "$out" ops-tests
     rm -rf "$tests"
 fi
+if [ "${1:-}" = --quality ]; then
+    # Not trimmed: its charts and its JSON go through reflection.
+    dotnet publish bench/Nibble.Quality/Nibble.Quality.csproj -c Release -r linux-x64 --self-contained -o "$out/parts" -v quiet \
+        --nologo -p:PublishSingleFile=true -p:EnableCompressionInSingleFile=true -p:DebugType=none
+    mv "$out/parts/Nibble.Quality" "$out/quality"
+    rm -rf "$out/parts"
+fi
 ls -l "$out"
 echo "on the GPU machine, from the repository root:"
 echo "  $out/nibble doctor"
 echo "  $out/nibble selftest --device cuda"
+if [ "${1:-}" = --quality ]; then
+    echo "  $out/quality study --device cuda --out out/study --write docs"
+fi
 if [ "${1:-}" = --tests ]; then
     echo "  tar -xzf $out/ops-tests.tgz -C $out && $out/ops-tests/Nibble.Ops.Tests"
 fi

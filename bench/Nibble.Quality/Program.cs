@@ -6,5 +6,6 @@ var root = new RootCommand("Measures what fine-tuning gives, and draws it.")
 {
     BaselinesVerb.Create(),
     CurveVerb.Create(),
+    StudyVerb.Create(),
 };
 return root.Parse(args).Invoke();

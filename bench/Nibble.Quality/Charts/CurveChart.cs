@@ -20,8 +20,8 @@ internal static class CurveChart
             Title = "loss, nats per token",
             Minimum = 0,
         }));
-        model.Series.Add(Line("training (mean since the last log)", curve.Train, Picture.Colors[0], MarkerType.None));
-        model.Series.Add(Line("evaluation (held-out rows)", curve.Eval, Picture.Colors[1], MarkerType.Circle));
+        model.Series.Add(Line("training rows", curve.Train, Picture.Colors[0], MarkerType.None));
+        model.Series.Add(Line("held-out rows", curve.Eval, Picture.Colors[1], MarkerType.Circle));
         return model;
     }
 

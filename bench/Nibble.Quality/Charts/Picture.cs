@@ -38,7 +38,9 @@ internal static class Picture
         };
         model.Legends.Add(new Legend
         {
-            LegendPosition = LegendPosition.TopRight,
+            LegendPosition = LegendPosition.TopCenter,
+            LegendPlacement = LegendPlacement.Outside,
+            LegendOrientation = LegendOrientation.Horizontal,
             LegendBorderThickness = 0,
             LegendBackground = OxyColors.Undefined,
         });
@@ -64,8 +66,15 @@ internal static class Picture
     public static string Svg(PlotModel model)
     {
         using var stream = new MemoryStream();
-        new SvgExporter { Width = Width, Height = Height, IsDocument = false }.Export(model, stream);
+        new SvgExporter { Width = Width, Height = Height, IsDocument = false, TextMeasurer = new WideText() }.Export(model, stream);
         var svg = Encoding.UTF8.GetString(stream.ToArray()).TrimStart('\uFEFF').Replace("\r\n", "\n", StringComparison.Ordinal);
+
+        // Some renderers ignore the baseline; a shift by part of the font's size they all know.
+        foreach (var (baseline, shift) in new[] { ("hanging", "0.76em"), ("middle", "0.36em") })
+        {
+            svg = svg.Replace($"dominant-baseline=\"{baseline}\"", $"dy=\"{shift}\"", StringComparison.Ordinal);
+        }
+
         var at = svg.IndexOf('>', svg.IndexOf("<svg", StringComparison.Ordinal)) + 1;
         return svg[..at] + Dark + svg[at..].TrimEnd() + "\n";
     }
@@ -82,4 +91,11 @@ internal static class Picture
         }
         </style>
         """;
+
+    // Room for the widest sans-serif that a reader's machine may take: 0.62 of the size a letter, 1.3 a line.
+    private sealed class WideText() : PdfRenderContext(Width, Height, OxyColors.White)
+    {
+        public override OxySize MeasureText(string text, string fontFamily, double fontSize, double fontWeight) =>
+            string.IsNullOrEmpty(text) ? OxySize.Empty : new OxySize(0.62 * fontSize * text.Length, 1.3 * fontSize);
+    }
 }
