@@ -2,14 +2,17 @@
 
     python3 eng/kernels/attention_check.py             correctness, then timings against torch
     python3 eng/kernels/attention_check.py --no-times  correctness only
+    python3 eng/kernels/attention_check.py --group     the warpgroup kernels alone, and their timings beside the others
 
-Compiles src/Nibble.Cuda/Ops/Attention*.cu with NVRTC through CuPy, compares with float64 torch on the same card, and
-exits 1 when anything differs. Needs torch and cupy.
+Compiles src/Nibble.Cuda/Ops/Attention*.cu with NVRTC, compares with float64 torch on the same card, and exits 1 when
+anything differs. Needs torch and cupy. Warpgroup kernels (*90.cu) are looked at on sm_90 only.
 """
 
+import ctypes
 import math
 import os
 import sys
+import tempfile
 
 import cupy
 import numpy as np
@@ -22,13 +25,38 @@ modules = {}
 kernels = {}
 
 
+def cubin(file, code, options):
+    """sm_90a by the NVRTC that CuPy has loaded: CuPy itself names an architecture of its own."""
+    cupy.cuda.nvrtc.getVersion()
+    with open("/proc/self/maps") as maps:
+        path = next(line.split()[-1] for line in maps if "libnvrtc.so" in line)
+    nvrtc, program, size = ctypes.CDLL(path), ctypes.c_void_p(), ctypes.c_size_t()
+    nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), file.encode(), 0, None, None)
+    options = [o.encode() for o in ["--gpu-architecture=sm_90a", *options]]
+    failed = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    if log.value.strip():
+        print(f"{file}: {log.value.decode().strip()}")
+    if failed:
+        sys.exit(1)
+    nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+    data = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetCUBIN(program, data)
+    with tempfile.NamedTemporaryFile(suffix=".cubin", delete=False) as f:
+        f.write(data.raw)
+    return f.name
+
+
 def kernel(file, name, defines, shared):
     module = (file, defines)
     if module not in modules:
         with open(os.path.join(ROOT, "Ops", file)) as f:
             code = f.read()
         options = ["-std=c++17", "-default-device", "-I" + os.path.join(ROOT, "Headers")] + ["-D" + d for d in defines]
-        modules[module] = cupy.RawModule(code=code, options=tuple(options), backend="nvrtc")
+        modules[module] = (cupy.RawModule(path=cubin(file, code, options)) if "90" in file
+                           else cupy.RawModule(code=code, options=tuple(options), backend="nvrtc"))
     key = module + (name, shared)
     if key not in kernels:
         kernels[key] = modules[module].get_function(name)
@@ -101,38 +129,50 @@ class Case:
         keys = "" if self.ql == self.kl else " keys " + "+".join(map(str, self.kl))
         return f"D={self.D} H={self.H}/{self.Hkv} {lengths}{keys}" + (f" window {self.window}" if self.window else "")
 
-    def forward(self, tile=64):
+    def forward(self, tile=64, group=False):
+        """`group`: the warpgroup kernel."""
         D = self.D
         keys = 32 if D > 128 else 64
-        shared = (tile + 2 * keys) * D * 2
-        f = kernel("Attention.cu", f"attention_forward_{tile}", (f"HEAD_DIM={D}", "ACTIVATION_BF16"), shared)
+        if group:
+            shared = 4 * tile * D * 2
+            f = kernel("Attention90.cu", "attention_forward_group", ("ACTIVATION_BF16",), shared)
+        else:
+            shared = (tile + 2 * keys) * D * 2
+            f = kernel("Attention.cu", f"attention_forward_{tile}", (f"HEAD_DIM={D}", "ACTIVATION_BF16"), shared)
         launch(f, (self.H, self.S, -(-self.longest // tile)), 128, shared,
                *rows(self.q), *rows(self.k), *rows(self.v), self.cu_q, self.cu_k, *rows(self.o), *rows(self.lse),
                i32(self.H // self.Hkv), float(self.scale * LOG2E), i32(self.window))
         return f
 
-    def backward(self, splits=1, walk=0, which="qk", tile=64):
+    def backward(self, splits=1, walk=0, which="qk", tile=64, group=False):
+        """`group`: the warpgroup kernels."""
         D = self.D
+        walk = 64 if group else walk
         define = (f"HEAD_DIM={D}", "ACTIVATION_BF16") + ((f"WALK_TILE={walk}",) if walk else ())
         walk = walk or (16 if D > 128 else 32 if D > 64 else 64)
         column_parts = 2 if D > 128 else 1
         shared = (128 + 4 * walk) * D * 2
         query_shared = (2 * tile + 4 * walk) * D * 2
-        group = i32(self.H // self.Hkv)
+        heads = i32(self.H // self.Hkv)
         scales = float(self.scale), float(self.scale * LOG2E)
         fq = kernel("AttentionBackwardQuery.cu", f"attention_backward_query_{tile}", define, query_shared)
         fk = kernel("AttentionBackwardKey.cu", "attention_backward_key", define, shared + 16 * walk)
+        if group:
+            fq = kernel(
+                "AttentionBackwardQuery90.cu", "attention_backward_query_group", ("ACTIVATION_BF16",), query_shared)
+            fk = kernel("AttentionBackwardKey90.cu", "attention_backward_key_128", ("ACTIVATION_BF16",),
+                        shared + 16 * walk)
         if "q" in which:
             launch(fq, (self.H, self.S, -(-self.longest // tile)), 128, query_shared,
                    *rows(self.d_o), *rows(self.q), *rows(self.k), *rows(self.v), *rows(self.o), *rows(self.lse),
-                   self.cu_q, *rows(self.delta), *rows(self.dq), group, *scales, i32(self.window))
+                   self.cu_q, *rows(self.delta), *rows(self.dq), heads, *scales, i32(self.window))
         if "k" in which:
             size = splits * 2 * self.Tq * self.Hkv * D
             if self.parts.numel() < size:
                 self.parts = torch.full((size,), math.nan, device="cuda")
             launch(fk, (self.Hkv * splits * column_parts, self.S, -(-self.longest // 64)), 128, shared + 16 * walk,
                    *rows(self.d_o), *rows(self.q), *rows(self.k), *rows(self.v), *rows(self.lse), self.cu_q,
-                   *rows(self.delta), *rows(self.dk), *rows(self.dv), self.parts, i32(self.Tq), i32(self.Hkv), group,
+                   *rows(self.delta), *rows(self.dk), *rows(self.dv), self.parts, i32(self.Tq), i32(self.Hkv), heads,
                    i32(splits), *scales, i32(self.window))
             if splits > 1:
                 fs = kernel("AttentionBackwardKey.cu", "attention_backward_sum", define, 0)
@@ -225,6 +265,29 @@ def same_bits(case, label, run, names):
         print(f"FAIL {label}: two runs differ")
 
 
+def check_group():
+    ragged = [150, 1, 64, 65, 129, 17, 2]
+    for case in (
+        Case(4, 2, 128, [1]), Case(4, 2, 128, ragged), Case(7, 1, 128, [300, 45], window=70),
+        Case(2, 2, 128, [257], window=1), Case(28, 4, 128, [45, 130, 77, 68]), Case(4, 4, 128, [513, 700]),
+        Case(28, 4, 128, [512] * 4),
+    ):
+        want = case.reference(True)
+        case.forward(group=True)
+        case.compare("forward group", want, ("o", "lse"))
+        same_bits(case, "forward group", lambda: case.forward(group=True), ("o", "lse"))
+        for splits in sorted({1, min(5, case.H // case.Hkv)}):
+            case.dq.fill_(math.nan), case.dk.fill_(math.nan), case.dv.fill_(math.nan), case.delta.fill_(math.nan)
+            case.backward(splits, group=True)
+            case.compare(f"backward group, splits {splits}", want, GRADS)
+            same_bits(case, f"backward group {splits}", lambda: case.backward(splits, group=True), GRADS)
+    for case in (
+        Case(4, 2, 128, [1, 70, 3, 5], [130, 200, 3, 2]), Case(4, 1, 128, [1, 90, 64], [500, 40, 1000], window=50),
+    ):
+        case.forward(group=True)
+        case.compare("forward group", case.reference(False), ("o", "lse"))
+
+
 def check():
     ragged = [150, 1, 64, 65, 129, 17, 2]
     for D in (128, 64, 32, 96, 256):
@@ -304,7 +367,7 @@ def attempt(body):
 
 def times():
     print("\nkernel                             D  registers  local bytes")
-    for D in (128, 64, 32, 96, 256):
+    for D in (128,) if "--group" in sys.argv else (128, 64, 32, 96, 256):
         case = Case(2, 1, D, [64])
         listed = [("attention_forward_64", case.forward(64))]
         if D <= 128:
@@ -313,6 +376,10 @@ def times():
         listed += zip(("attention_backward_query_64", "attention_backward_key"), case.backward())
         if D == 128:
             listed.append(("attention_backward_key, walk 64", case.backward(walk=64)[1]))
+            if HAS_GROUPS:
+                listed.append(("attention_forward_group", case.forward(group=True)))
+                listed += zip(
+                    ("attention_backward_query_group", "attention_backward_key_128"), case.backward(group=True))
         for name, f in listed:
             print(f"{name:32s} {D:3d} {f.num_regs:10d} {f.local_size_bytes:12d}")
     print(f"\n{torch.cuda.get_device_name()}, torch {torch.__version__}, "
@@ -326,6 +393,12 @@ def times():
         print(case.name() if B <= 6 else f"{B} x {L}")
         row("forward 64", attempt(lambda: case.forward(64)), forward_flops)
         row("forward 128", attempt(lambda: case.forward(128)), forward_flops)
+        if HAS_GROUPS:
+            row("forward group", attempt(lambda: case.forward(group=True)), forward_flops)
+            row("backward query group", attempt(lambda: case.backward(1, 0, "q", group=True)), forward_flops * 1.5)
+            for splits in (1, 2, 4, 7):
+                row(f"backward key group, splits {splits}",
+                    attempt(lambda: case.backward(splits, 0, "k", group=True)), forward_flops * 2)
         for tile in (64, 128):
             for walk in (32, 64) if tile == 64 else (32,):
                 row(f"backward query {tile}, walk {walk}", attempt(lambda: case.backward(1, walk, "q", tile)),
@@ -352,7 +425,11 @@ def times():
               f"   tiles {attempt(lambda: case.forward(64))}")
 
 
-check()
+HAS_GROUPS = torch.cuda.get_device_capability() == (9, 0)
+if HAS_GROUPS:
+    check_group()
+if "--group" not in sys.argv:
+    check()
 print(f"{failures} failed")
 if "--no-times" not in sys.argv:
     times()

@@ -7,7 +7,7 @@
 //   attention_backward_sum     adds the parts when a group's heads were split over several blocks.
 // Queries and keys of a sample are the same tokens: query i sees keys j with i - window < j <= i.
 #pragma once
-#include "Tile.cuh"
+#include "AttentionTiles.cuh"
 
 #ifndef HEAD_DIM
 #define HEAD_DIM 128
@@ -18,3 +18,24 @@
 #ifndef WALK_TILE
 #define WALK_TILE (HEAD_DIM > 128 ? 16 : HEAD_DIM > 64 ? 32 : 64)
 #endif
+
+__device__ __forceinline__ float bf16_low(unsigned pair)
+{
+    return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float bf16_high(unsigned pair)
+{
+    return __uint_as_float(pair & 0xffff0000u);
+}
+
+__device__ __forceinline__ float dot_pair(unsigned a, unsigned b)
+{
+    return bf16_low(a) * bf16_low(b) + bf16_high(a) * bf16_high(b);
+}
+
+// Dot product of eight bf16 with eight others.
+__device__ __forceinline__ float dot_chunks(uint4 a, uint4 b)
+{
+    return dot_pair(a.x, b.x) + dot_pair(a.y, b.y) + dot_pair(a.z, b.z) + dot_pair(a.w, b.w);
+}

@@ -61,6 +61,20 @@ __device__ __forceinline__ void group_mma_rows(
         : "l"(a), "l"(b), "r"(accumulate));
 }
 
+// c (+)= a b^T over 16 columns: 64 rows of a in registers, 64 rows of b.
+__device__ __forceinline__ void group_mma_rows(
+    float (&c)[8][4], const unsigned (&a)[4], unsigned long long b, int accumulate)
+{
+    asm volatile("{ .reg .pred p; setp.ne.b32 p, %37, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "{%32, %33, %34, %35}, %36, p, 1, 1, 0; }"
+        : BLOCK_OF(c, 0), BLOCK_OF(c, 1), BLOCK_OF(c, 2), BLOCK_OF(c, 3), BLOCK_OF(c, 4), BLOCK_OF(c, 5),
+          BLOCK_OF(c, 6), BLOCK_OF(c, 7)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+
 // c += a b over 16 rows of b: 64 rows of a in registers, 128 columns of b in two panels.
 __device__ __forceinline__ void group_mma_columns(float (&c)[16][4], const unsigned (&a)[4], unsigned long long b)
 {
@@ -79,28 +93,41 @@ __device__ __forceinline__ void group_mma_columns(float (&c)[16][4], const unsig
 
 #undef BLOCK_OF
 
-// c = a b^T over 128 columns for two tiles of 64 rows, each two panels; enqueued, not waited for.
+// The functions below take tiles [64 x 128] in two panels of this many bytes.
+constexpr unsigned half_tile_bytes = 64 * 128;
+
+// c = a b^T over 128 columns for two tiles; enqueued, not waited for.
 __device__ __forceinline__ void group_multiply_rows(float (&c)[8][4], unsigned a_tile, unsigned b_tile)
 {
-    constexpr unsigned panel = 64 * 128;
 #pragma unroll
     for (int k = 0; k < 8; k++)
     {
-        unsigned at = (unsigned)(k / 4) * panel + (unsigned)(k % 4) * 32;
-        group_mma_rows(c, panel_descriptor(a_tile + at, panel), panel_descriptor(b_tile + at, panel), k > 0);
+        unsigned at = (unsigned)(k / 4) * half_tile_bytes + (unsigned)(k % 4) * 32;
+        group_mma_rows(
+            c, panel_descriptor(a_tile + at, half_tile_bytes), panel_descriptor(b_tile + at, half_tile_bytes), k > 0);
     }
 }
 
-// c += p b for p [64 x 64] in registers, two 8-column blocks to a step, and a tile b of 64 rows in two panels;
-// enqueued, not waited for.
+// The same with a in registers.
+__device__ __forceinline__ void group_multiply_rows(float (&c)[8][4], const unsigned (&a)[8][4], unsigned b_tile)
+{
+#pragma unroll
+    for (int k = 0; k < 8; k++)
+    {
+        unsigned at = (unsigned)(k / 4) * half_tile_bytes + (unsigned)(k % 4) * 32;
+        group_mma_rows(c, a[k], panel_descriptor(b_tile + at, half_tile_bytes), k > 0);
+    }
+}
+
+// c += p b for p [64 x 64] in registers, two 8-column blocks to a step, and a tile b; enqueued, not waited for.
 __device__ __forceinline__ void group_multiply_columns(
     float (&c)[16][4], const unsigned (&p)[4][4], unsigned b_tile)
 {
-    constexpr unsigned panel = 64 * 128;
 #pragma unroll
     for (int k = 0; k < 4; k++)
     {
-        group_mma_columns(c, p[k], panel_descriptor(b_tile + (unsigned)k * 2 * panel_group_bytes, panel));
+        group_mma_columns(
+            c, p[k], panel_descriptor(b_tile + (unsigned)k * 2 * panel_group_bytes, half_tile_bytes));
     }
 }
 
@@ -117,11 +144,22 @@ __device__ __forceinline__ void pack_operand(unsigned (&p)[4][4], const float (&
     }
 }
 
-// Starts copying 64 rows of 128 columns into two panels; rows at or past `count` become zeros.
+// The 16 rows of this warp, as the first operand of products over a tile's columns.
+__device__ __forceinline__ void load_operand(unsigned (&a)[8][4], unsigned tile, int warp_row, LaneOffset offset)
+{
+#pragma unroll
+    for (int k = 0; k < 8; k++)
+    {
+        load_matrix_x4(
+            a[k], block_address<64>(tile + (unsigned)(k / 4) * half_tile_bytes, offset, warp_row, (k % 4) * 16));
+    }
+}
+
+// Starts copying 64 rows of 128 columns into a tile; rows at or past `count` become zeros.
 template <int threads>
 __device__ __forceinline__ void load_panels_async(
     unsigned tile, const bf16* source, long long stride, int first, int count)
 {
     load_tile_async<64, 64, threads>(tile, source, stride, first, count);
-    load_tile_async<64, 64, threads>(tile + 64 * 128, source + 64, stride, first, count);
+    load_tile_async<64, 64, threads>(tile + half_tile_bytes, source + 64, stride, first, count);
 }

@@ -11,7 +11,7 @@
 // check: HEAD_DIM=128
 // check: HEAD_DIM=160
 // check: HEAD_DIM=256
-#include "Tile.cuh"
+#include "AttentionTiles.cuh"
 
 #ifndef HEAD_DIM
 #define HEAD_DIM 128
@@ -21,7 +21,7 @@
 #define KEY_TILE (HEAD_DIM > 128 ? 32 : 64)
 // The same beside 128 queries, which take twice the registers; ptxas needs more of them before sm_90.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-#define LONG_KEY_TILE (HEAD_DIM > 96 ? 32 : 64)
+#define LONG_KEY_TILE (HEAD_DIM > 64 ? 32 : 64)
 #else
 #define LONG_KEY_TILE KEY_TILE
 #endif
@@ -62,10 +62,8 @@ __device__ __forceinline__ void attention_forward(
     int lane = threadIdx.x & 31;
     int warp = threadIdx.x >> 5;
     int g = lane >> 2;
-    int t = lane & 3;
     int warp_row = warp * 16 * blocks;
     int warp_first = tile_first_query + warp_row;
-    int warp_last = warp_first + 16 * blocks - 1;
 
     q += query_start * q_stride + (long long)head * width;
     k += key_start * k_stride + (long long)(head / group) * width;
@@ -123,9 +121,8 @@ __device__ __forceinline__ void attention_forward(
             copy_async_commit();
         }
 
-        // The same for all lanes of a warp: whether any of its rows sees any key of this tile.
-        bool active = warp_first < n && tile_first_key <= warp_last + shift
-            && (window == 0 || tile_first_key + keys - 1 > warp_first + shift - window);
+        Sight sight{warp_first + shift, tile_first_key, window};
+        bool active = warp_first < n && sight.any(16 * blocks, keys);
 
         float s[blocks][keys / 8][4];
         if (active)
@@ -150,63 +147,16 @@ __device__ __forceinline__ void attention_forward(
 
         // Rows at or past n carry zeros and are never stored; keys at or past m lie beyond the diagonal of
         // every row before n.
-        bool whole = tile_first_key + keys - 1 <= warp_first + shift
-            && (window == 0 || tile_first_key > warp_last + shift - window);
+        bool whole = sight.whole(16 * blocks, keys);
 #pragma unroll
         for (int b = 0; b < blocks; b++)
         {
             if (!whole)
             {
-#pragma unroll
-                for (int i = 0; i < keys / 8; i++)
-                {
-#pragma unroll
-                    for (int e = 0; e < 4; e++)
-                    {
-                        int key = tile_first_key + i * 8 + t * 2 + (e & 1);
-                        int last_key = warp_first + b * 16 + g + (e >> 1) * 8 + shift;
-                        bool visible = key <= last_key && (window == 0 || key > last_key - window);
-                        s[b][i][e] = visible ? s[b][i][e] : -infinity;
-                    }
-                }
+                Sight{sight.first_row + 16 * b, tile_first_key, window}.hide(s[b], -infinity, lane);
             }
 
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-            {
-                float top = row_max[b][half];
-#pragma unroll
-                for (int i = 0; i < keys / 8; i++)
-                {
-                    top = fmaxf(top, fmaxf(s[b][i][half * 2], s[b][i][half * 2 + 1]));
-                }
-
-                // The four lanes of a quad hold one row.
-                top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
-                top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-                // A row that has seen no key yet subtracts 0, so that exp2(-infinity) stays 0 and never NaN.
-                float base = top == -infinity ? 0.0f : top * scale_log2;
-                float correction = exp2_approximate(row_max[b][half] * scale_log2 - base);
-                row_max[b][half] = top;
-                float sum = 0.0f;
-#pragma unroll
-                for (int i = 0; i < keys / 8; i++)
-                {
-                    float p0 = exp2_approximate(s[b][i][half * 2] * scale_log2 - base);
-                    float p1 = exp2_approximate(s[b][i][half * 2 + 1] * scale_log2 - base);
-                    s[b][i][half * 2] = p0;
-                    s[b][i][half * 2 + 1] = p1;
-                    sum += p0 + p1;
-                }
-
-                row_sum[b][half] = row_sum[b][half] * correction + sum;
-#pragma unroll
-                for (int i = 0; i < width / 8; i++)
-                {
-                    acc[b][i][half * 2] *= correction;
-                    acc[b][i][half * 2 + 1] *= correction;
-                }
-            }
+            softmax_step(s[b], acc[b], row_max[b], row_sum[b], scale_log2);
         }
 
         // O += P V
@@ -220,16 +170,8 @@ __device__ __forceinline__ void attention_forward(
 #pragma unroll
         for (int half = 0; half < 2; half++)
         {
-            float sum = row_sum[b][half];
-            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            inverse[half] = sum > 0.0f ? 1.0f / sum : 0.0f;
             int row = warp_first + b * 16 + g + half * 8;
-            if (t == 0 && row < n)
-            {
-                // ln 2 returns from powers of two to powers of e.
-                lse[row] = sum > 0.0f ? (row_max[b][half] * scale_log2 + log2f(sum)) * 0.693147180559945f : -infinity;
-            }
+            inverse[half] = softmax_end(row_max[b][half], row_sum[b][half], scale_log2, lse, row, n, lane);
         }
 
         store_rows<width, width>(

@@ -155,19 +155,8 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key(
 
             if (!whole)
             {
-                // What was computed for hidden keys, infinite perhaps, is replaced and not multiplied away.
-#pragma unroll
-                for (int i = 0; i < queries / 8; i++)
-                {
-#pragma unroll
-                    for (int e = 0; e < 4; e++)
-                    {
-                        int key = warp_first + g + (e >> 1) * 8;
-                        int query = first_query + i * 8 + t * 2 + (e & 1);
-                        bool visible = key <= query && (window == 0 || key > query - window);
-                        s[0][i][e] = visible ? s[0][i][e] : 0.0f;
-                    }
-                }
+                // Not multiplied away: it may be infinite.
+                Sight{warp_first, first_query, window}.hide_transposed(s[0], 0.0f, lane);
             }
 
             // dV += P^T dO

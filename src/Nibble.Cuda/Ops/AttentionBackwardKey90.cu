@@ -1,6 +1,7 @@
 // dK and dV with warpgroup products, for heads of 128 on sm_90a: what it computes, its parameters and its grid are
 // those of attention_backward_key in AttentionBackwardKey.cu.
 // check-arch: sm_90a
+#include "AttentionTiles.cuh"
 #include "Wgmma.cuh"
 
 extern __shared__ __align__(1024) unsigned char shared_memory[];
@@ -143,19 +144,8 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_key_128(
 
         if (!whole)
         {
-            // What was computed for hidden keys, infinite perhaps, is replaced and not multiplied away.
-#pragma unroll
-            for (int i = 0; i < queries / 8; i++)
-            {
-#pragma unroll
-                for (int e = 0; e < 4; e++)
-                {
-                    int key = warp_first + g + (e >> 1) * 8;
-                    int query = first_query + i * 8 + t * 2 + (e & 1);
-                    bool visible = key <= query && (window == 0 || key > query - window);
-                    s[i][e] = visible ? s[i][e] : 0.0f;
-                }
-            }
+            // Not multiplied away: it may be infinite.
+            Sight{warp_first, first_query, window}.hide_transposed(s, 0.0f, lane);
         }
 
         unsigned p[queries / 16][4];

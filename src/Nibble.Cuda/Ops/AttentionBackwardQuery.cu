@@ -9,21 +9,6 @@
 
 extern __shared__ __align__(128) unsigned char shared_memory[];
 
-__device__ __forceinline__ float bf16_low(unsigned pair)
-{
-    return __uint_as_float(pair << 16);
-}
-
-__device__ __forceinline__ float bf16_high(unsigned pair)
-{
-    return __uint_as_float(pair & 0xffff0000u);
-}
-
-__device__ __forceinline__ float dot_pair(unsigned a, unsigned b)
-{
-    return bf16_low(a) * bf16_low(b) + bf16_high(a) * bf16_high(b);
-}
-
 // Shared memory: Q and dO [queries x width]; two stages of K and V [keys x width].
 template <int width, int blocks, int keys>
 __device__ __forceinline__ void attention_backward_query(
@@ -52,9 +37,7 @@ __device__ __forceinline__ void attention_backward_query(
     int lane = threadIdx.x & 31;
     int warp_row = (threadIdx.x >> 5) * 16 * blocks;
     int g = lane >> 2;
-    int t = lane & 3;
     int warp_first = tile_first + warp_row;
-    int warp_last = warp_first + 16 * blocks - 1;
 
     q += start * q_stride + (long long)head * width;
     d_o += start * d_o_stride + (long long)head * width;
@@ -101,7 +84,7 @@ __device__ __forceinline__ void attention_backward_query(
             {
                 uint4 x = *(const uint4*)(o_row + chunk * 8);
                 uint4 y = *(const uint4*)(d_o_memory + tile_offset<width>(warp_row + block_row, chunk));
-                row_delta += dot_pair(x.x, y.x) + dot_pair(x.y, y.y) + dot_pair(x.z, y.z) + dot_pair(x.w, y.w);
+                row_delta += dot_chunks(x, y);
             }
         }
 
@@ -142,8 +125,8 @@ __device__ __forceinline__ void attention_backward_query(
         }
 
         // The same for all lanes of a warp: none of its rows sees any key of this tile.
-        if (warp_first >= n || tile_first_key > warp_last
-            || (window > 0 && tile_first_key + keys - 1 <= warp_first - window))
+        Sight sight{warp_first, tile_first_key, window};
+        if (warp_first >= n || !sight.any(16 * blocks, keys))
         {
             continue;
         }
@@ -154,7 +137,7 @@ __device__ __forceinline__ void attention_backward_query(
         multiply_rows<width, keys, blocks>(dp, d_o_tile, warp_row, k_tile + tile_bytes, offset);
 
         // Keys at or past n lie beyond the diagonal of every row before n.
-        bool whole = tile_first_key + keys - 1 <= warp_first && (window == 0 || tile_first_key > warp_last - window);
+        bool whole = sight.whole(16 * blocks, keys);
 #pragma unroll
         for (int b = 0; b < blocks; b++)
         {
@@ -171,19 +154,8 @@ __device__ __forceinline__ void attention_backward_query(
 
             if (!whole)
             {
-                // What was computed for hidden keys, infinite perhaps, is replaced and not multiplied away.
-#pragma unroll
-                for (int i = 0; i < keys / 8; i++)
-                {
-#pragma unroll
-                    for (int e = 0; e < 4; e++)
-                    {
-                        int key = tile_first_key + i * 8 + t * 2 + (e & 1);
-                        int row = warp_first + 16 * b + g + (e >> 1) * 8;
-                        bool visible = key <= row && (window == 0 || key > row - window);
-                        s[b][i][e] = visible ? s[b][i][e] : 0.0f;
-                    }
-                }
+                // Not multiplied away: it may be infinite.
+                Sight{warp_first + 16 * b, tile_first_key, window}.hide(s[b], 0.0f, lane);
             }
         }
 

@@ -37,24 +37,40 @@ internal sealed class AttentionKernels
         _keyTile = wide ? 32 : 64;
         _walkTile = wide ? 16 : width > 64 ? 32 : 64;
         KeyParts = wide ? 2 : 1;
-        ForwardShort = new Kernel("Attention.cu", "attention_forward_64", define)
-        {
-            DynamicSharedBytes = ForwardShared(ShortTile),
-        };
-        ForwardLong = wide ? ForwardShort : new Kernel("Attention.cu", "attention_forward_128", define)
+        var group = warpgroups && width == GroupHead;
+        HasLongTile = !wide && !group;
+        ForwardShort = group
+            ? new Kernel("Attention90.cu", "attention_forward_group")
+            {
+                // Q; two stages of K; V.
+                DynamicSharedBytes = 4 * ShortTile * GroupHead * sizeof(ushort),
+            }
+            : new Kernel("Attention.cu", "attention_forward_64", define)
+            {
+                DynamicSharedBytes = ForwardShared(ShortTile),
+            };
+        ForwardLong = !HasLongTile ? ForwardShort : new Kernel("Attention.cu", "attention_forward_128", define)
         {
             DynamicSharedBytes = ForwardShared(LongTile),
         };
-        QueryShort = new Kernel("AttentionBackwardQuery.cu", "attention_backward_query_64", define)
-        {
-            DynamicSharedBytes = BackwardShared(ShortTile),
-        };
-        QueryLong = wide ? QueryShort : new Kernel("AttentionBackwardQuery.cu", "attention_backward_query_128", define)
-        {
-            DynamicSharedBytes = BackwardShared(LongTile),
-        };
+        QueryShort = group
+            ? new Kernel("AttentionBackwardQuery90.cu", "attention_backward_query_group")
+            {
+                // Q and dO; two stages of K and V.
+                DynamicSharedBytes = 6 * ShortTile * GroupHead * sizeof(ushort),
+            }
+            : new Kernel("AttentionBackwardQuery.cu", "attention_backward_query_64", define)
+            {
+                DynamicSharedBytes = BackwardShared(ShortTile),
+            };
+        QueryLong = !HasLongTile
+            ? QueryShort
+            : new Kernel("AttentionBackwardQuery.cu", "attention_backward_query_128", define)
+            {
+                DynamicSharedBytes = BackwardShared(LongTile),
+            };
         // Two stages of log-sum-exp and delta in F32 lie beside the tiles.
-        Key = warpgroups && width == GroupHead
+        Key = group
             ? new Kernel("AttentionBackwardKey90.cu", "attention_backward_key_128")
             {
                 DynamicSharedBytes = (6 * ShortTile * GroupHead * sizeof(ushort)) + (4 * ShortTile * sizeof(float)),
@@ -64,7 +80,6 @@ internal sealed class AttentionKernels
                 DynamicSharedBytes = BackwardShared(ShortTile) + (4 * _walkTile * sizeof(float)),
             };
         KeySum = new Kernel("AttentionBackwardKey.cu", "attention_backward_sum", define);
-        HasLongTile = !wide;
     }
 
     /// <summary>Whether the long kernels differ from the short ones.</summary>

@@ -44,9 +44,9 @@ __device__ __forceinline__ void load_piece_async(
     }
 }
 
-// c (+)= alpha a op(b) + bias for 64 rows and 128 columns; bias [cols], F32 or bf16, or null, with WALK only. In every 32 columns of b's
-// tile they are reordered so that a lane's accumulators of four neighbouring blocks are eight neighbouring columns of c:
-// column 8 q + 2 j + e becomes column 2 q + e of block j.
+// c (+)= alpha a op(b) + bias for 64 rows and 128 columns; bias [cols], F32 or bf16, or null, with WALK only. In every
+// 32 columns of b's tile they are reordered so that a lane's accumulators of four neighbouring blocks are eight
+// neighbouring columns of c: column 8 q + 2 j + e becomes column 2 q + e of block j.
 template <bool transpose_b>
 __device__ __forceinline__ void outer(
     const bf16* a, i64 a_stride, const bf16* b, i64 b_stride, bf16* c, i64 c_stride, int rows, int cols, int depth,
