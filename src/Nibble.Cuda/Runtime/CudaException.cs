@@ -31,8 +31,17 @@ public sealed class CudaException : Exception
     {
         var parenthesis = call.IndexOf('(', StringComparison.Ordinal);
         throw new CudaException(
-            parenthesis < 0 ? call : call[..parenthesis], code, $"{Driver.ErrorName(code)}: {Driver.ErrorText(code)}");
+            parenthesis < 0 ? call : call[..parenthesis], code,
+            $"{Driver.ErrorName(code)}: {Driver.ErrorText(code)}{Advice(code)}");
     }
+
+    /// <summary>What to do about a code after which the card does nothing more for this process; else nothing.</summary>
+    /// <remarks>The codes whose description in cuda.h says that the process must be started again: memory and link
+    /// errors that were not corrected, and kernels that ran into something.</remarks>
+    internal static string Advice(int code) => code is 214 or 220 or 226 or 700 or 702 or 710 or (>= 714 and <= 719)
+        ? ". The card does nothing more for this process: start again. Checkpoints are not touched; training goes on "
+            + "from the newest with --resume. If it happens again, look at the card: nvidia-smi -q, dmesg"
+        : "";
 }
 
 /// <summary>This machine cannot run the CUDA backend; the message says what is missing and how to get it.</summary>

@@ -137,4 +137,12 @@ public sealed class CudaDeviceTests
     }
 
     private static unsafe ulong First(CublasLt.Algorithm algorithm) => algorithm.Data[0];
+
+    [Theory]
+    [InlineData(719, true)]
+    [InlineData(700, true)]
+    [InlineData(2, false)]
+    [InlineData(1, false)]
+    public void Advice_CodeThatEndsTheContext_SaysToStartAgain(int code, bool lost) =>
+        Assert.Equal(lost, CudaException.Advice(code).Contains("--resume", StringComparison.Ordinal));
 }
