@@ -1,543 +1,43 @@
-"""Writes examples/nl2bash/train.jsonl and val.jsonl: natural language -> Bash, 420 + 60 rows.
+"""Writes examples/nl2bash/train.jsonl and val.jsonl: natural language -> Bash.
 
     python3 eng/examples/make_nl2bash_rows.py
 
-Every template below is a command with four ways to ask for it; slots such as ~dir~ are filled from the pools.
-Each template gives five training rows; 60 of the 84 give one validation row, whose slot values occur in none of the
-template's training rows. No random numbers: the same script writes the same bytes everywhere. Only the standard
-library is used.
+Every template is a command with four ways to ask for it; slots such as ~dir~ are filled from pools of values. For each
+template some values of every pool, and for templates with one slot or an odd number one way to ask, are kept for the
+validation rows: no training row of the template has them. Choices come from SHA-256, not from a random generator: the
+same script writes the same bytes everywhere. Only the standard library is used.
 """
 
 import hashlib
 import json
-import math
 import pathlib
 import re
 
-TRAIN_PER_TEMPLATE = 5
-VALIDATION_ROWS = 60
+from nl2bash_pools import POOLS
+from nl2bash_templates_files import FILES
+from nl2bash_templates_system import SYSTEM
 
-# A pair is (what people say, what the command says); a plain string is both.
-POOLS = {
-    "dir": ["src", "logs", "docs", "backup", "data", "reports", "photos", "scripts", "config", "build", "archive",
-            "/var/log", "/srv/www", "/opt/app", "music", "public"],
-    "ext": ["txt", "log", "py", "md", "json", "csv", "sh", "html", "conf", "jpg", "c", "xml", "yml"],
-    "txt": ["notes.txt", "names.txt", "report.txt", "words.txt", "list.txt", "todo.txt", "lines.txt", "input.txt",
-            "draft.md", "story.txt", "items.txt"],
-    "urls": ["urls.txt", "links.txt", "downloads.txt", "pages.txt", "feeds.txt", "sources.txt", "images.txt"],
-    "hosts": ["hosts.txt", "servers.txt", "machines.txt", "nodes.txt", "cluster.txt", "ips.txt", "targets.txt"],
-    "out": ["result.txt", "clean.txt", "sorted.txt", "final.txt", "summary.txt", "new.txt", "merged.txt", "out.txt"],
-    "csv": ["users.csv", "sales.csv", "orders.csv", "prices.csv", "staff.csv", "grades.csv", "cities.csv", "stock.csv"],
-    "log": ["access.log", "server.log", "error.log", "app.log", "auth.log", "mail.log", "build.log", "cron.log",
-            "system.log"],
-    "word": ["error", "warning", "timeout", "failed", "refused", "TODO", "debug", "critical", "denied", "login",
-             "started", "retry"],
-    "old": ["foo", "http", "red", "draft", "localhost", "Monday", "dev", "cat", "v1", "north"],
-    "new": ["bar", "https", "blue", "final", "example.com", "Friday", "prod", "dog", "v2", "south"],
-    "n": ["3", "5", "8", "10", "12", "15", "20", "25", "30", "40", "50"],
-    "big": ["60", "72", "80", "90", "100", "120", "150", "200", "250"],
-    "k": ["2", "3", "4", "5", "6", "7", "9"],
-    "days": ["2", "3", "5", "7", "10", "14", "30", "60", "90"],
-    "size": [("1 MB", "1M"), ("5 MB", "5M"), ("10 MB", "10M"), ("20 MB", "20M"), ("50 MB", "50M"), ("100 MB", "100M"),
-             ("500 MB", "500M"), ("1 GB", "1G"), ("2 GB", "2G")],
-    "col": [("first", "1"), ("second", "2"), ("third", "3"), ("fourth", "4"), ("fifth", "5"), ("sixth", "6"),
-            ("seventh", "7")],
-    "user": ["deploy", "backup", "www-data", "postgres", "builder", "guest", "operator", "git", "tester"],
-    "group": ["www", "staff", "developers", "docker", "audio", "web", "ops", "editors"],
-    "host": ["web1", "db2", "example.com", "node3", "10.0.0.5", "files.example.org", "build7",
-             "192.168.1.20", "cache4"],
-    "url": ["https://example.com/data.json", "https://example.org/file.zip", "https://example.com/index.html",
-            "https://api.example.com/status", "https://example.net/list.txt", "https://example.org/news",
-            "http://localhost:8080/health", "https://files.example.com/setup.sh"],
-    "page": ["https://example.com/index.html", "https://example.org/news", "https://example.net/about",
-             "https://docs.example.com/start", "https://example.com/contact", "https://example.org/prices",
-             "https://shop.example.com/cart"],
-    "proc": ["nginx", "firefox", "python3", "java", "sshd", "node", "mysqld", "gunicorn", "postgres"],
-    "pid": ["1234", "2201", "3377", "4810", "512", "9021", "7755", "6048"],
-    "port": ["80", "8080", "443", "3000", "5432", "6379", "9000", "8000"],
-    "script": ["deploy.sh", "backup.sh", "run.sh", "install.sh", "clean.sh", "test.sh", "start.sh", "sync.sh",
-               "report.sh"],
-    "branch": ["feature-login", "bugfix", "release-2", "dev", "docs-update", "hotfix", "cleanup", "new-parser"],
-    "name": ["site", "project", "home", "release", "images", "invoices", "old", "weekly", "mail"],
-    "mode": ["644", "755", "600", "700", "640", "750", "664"],
-    "sym": [("executable for everyone", "a+x"), ("writable for the group", "g+w"), ("unreadable for others", "o-r"),
-            ("executable for its owner", "u+x"), ("readable for everyone", "a+r"),
-            ("no longer writable for the group", "g-w"), ("readable for the group", "g+r")],
-    "mark": [("commas", ","), ("semicolons", ";"), ("colons", ":"), ("dashes", "-"), ("underscores", "_"),
-             ("dots", "."), ("slashes", "/")],
-    "delim": [("comma", ","), ("colon", ":"), ("semicolon", ";"), ("dash", "-"), ("slash", "/"), ("dot", "."),
-              ("equals sign", "=")],
-    "range": [("1 to 5", "1,5"), ("10 to 20", "10,20"), ("5 to 8", "5,8"), ("100 to 120", "100,120"),
-              ("30 to 45", "30,45"), ("2 to 9", "2,9"), ("50 to 60", "50,60")],
-    "top": [("3", "4"), ("5", "6"), ("10", "11"), ("15", "16"), ("20", "21"), ("8", "9"), ("12", "13")],
-    "signal": ["HUP", "TERM", "INT", "STOP", "CONT", "USR1", "QUIT"],
-    "when": [("the year, month and day", "%Y-%m-%d"), ("hours and minutes", "%H:%M"), ("the weekday", "%A"),
-             ("the month name and year", "%B %Y"), ("the hour, minute and second", "%H:%M:%S"),
-             ("the day of the year", "%j"), ("the Unix time in seconds", "%s")],
-    "remote": [("show the uptime", "uptime"), ("show free disk space", "df -h"), ("show free memory", "free -m"),
-               ("list the home folder", "ls -l"), ("say who is logged in", "who"),
-               ("show the kernel version", "uname -r"), ("print the host name", "hostname")],
-    "message": ["fix typo", "add tests", "update readme", "first version", "remove old code", "speed up parser",
-                "handle empty input"],
-}
-
-TEMPLATES = [
-    # find
-    ("find ~dir~ -type f -name '*.~ext~'",
-     "list all .~ext~ files under ~dir~",
-     "find every .~ext~ file in ~dir~ and its subfolders",
-     "search ~dir~ recursively for files ending in .~ext~",
-     "which .~ext~ files are there below ~dir~?"),
-    ("find ~dir~ -type f -size +~size~",
-     "find files larger than ~size~ in ~dir~",
-     "list the files under ~dir~ that are bigger than ~size~",
-     "show me everything in ~dir~ that takes more than ~size~",
-     "which files below ~dir~ exceed ~size~?"),
-    ("find ~dir~ -type f -mtime -~days~",
-     "list files in ~dir~ changed in the last ~days~ days",
-     "find what was modified under ~dir~ within ~days~ days",
-     "show files below ~dir~ that are newer than ~days~ days",
-     "which files in ~dir~ were edited during the past ~days~ days?"),
-    ("find ~dir~ -type f -name '*.~ext~' -mtime +~days~ -delete",
-     "delete .~ext~ files in ~dir~ older than ~days~ days",
-     "remove every .~ext~ file under ~dir~ not changed for more than ~days~ days",
-     "clean ~dir~ of .~ext~ files that are over ~days~ days old",
-     "in ~dir~, get rid of .~ext~ files last modified more than ~days~ days ago"),
-    ("find ~dir~ -type d -empty",
-     "find empty folders under ~dir~",
-     "list all directories in ~dir~ that contain nothing",
-     "show the empty directories below ~dir~",
-     "are there any empty folders in ~dir~?"),
-    ("find ~dir~ -maxdepth ~k~ -type d",
-     "list directories in ~dir~ at most ~k~ levels deep",
-     "show the folders of ~dir~ down to depth ~k~",
-     "find all directories under ~dir~ but go no deeper than ~k~ levels",
-     "print the folder tree of ~dir~ limited to ~k~ levels"),
-    ("find ~dir~ -type f -user ~user~",
-     "find files in ~dir~ owned by ~user~",
-     "list every file under ~dir~ that belongs to ~user~",
-     "which files below ~dir~ does ~user~ own?",
-     "show the files of user ~user~ in ~dir~"),
-    ("find ~dir~ -type f -perm ~mode~",
-     "find files under ~dir~ with permissions ~mode~",
-     "list the files in ~dir~ whose mode is exactly ~mode~",
-     "which files below ~dir~ have mode ~mode~?",
-     "search ~dir~ for files with permission bits ~mode~"),
-    ("find ~dir~ -name '*.~ext~' -exec grep -l '~word~' {} +",
-     "find the .~ext~ files under ~dir~ that contain ~word~",
-     "print names of .~ext~ files in ~dir~ with the word ~word~ in them",
-     "look through all .~ext~ files below ~dir~ and list those mentioning ~word~",
-     "which .~ext~ files of ~dir~ have ~word~ inside?"),
-    ("find ~dir~ -type f -name '*.~ext~' | wc -l",
-     "count the .~ext~ files under ~dir~",
-     "how many .~ext~ files are in ~dir~ and below?",
-     "give me the number of files ending in .~ext~ below ~dir~",
-     "tell how many .~ext~ files ~dir~ holds"),
-    ("find ~dir~ -type f -newer ~txt~",
-     "find files in ~dir~ newer than ~txt~",
-     "list what changed under ~dir~ after ~txt~ was last modified",
-     "which files below ~dir~ are more recent than ~txt~?",
-     "show files of ~dir~ modified later than ~txt~"),
-    # grep
-    ("grep -n '~word~' ~log~",
-     "show lines containing ~word~ in ~log~ with line numbers",
-     "search ~log~ for ~word~ and number the matches",
-     "on which lines of ~log~ does ~word~ appear?",
-     "print matches of ~word~ from ~log~ together with their line numbers"),
-    ("grep -ri '~word~' ~dir~",
-     "search ~dir~ recursively for ~word~, ignoring case",
-     "find ~word~ in any file under ~dir~ regardless of upper or lower case",
-     "look for ~word~ everywhere in ~dir~ without caring about case",
-     "case-insensitive search for ~word~ through all of ~dir~"),
-    ("grep -c '~word~' ~log~",
-     "count the lines with ~word~ in ~log~",
-     "how many lines of ~log~ contain ~word~?",
-     "number of lines in ~log~ that mention ~word~",
-     "tell me how often a line of ~log~ has ~word~"),
-    ("grep -v '~word~' ~log~",
-     "print ~log~ without the lines that contain ~word~",
-     "show all lines of ~log~ except those with ~word~",
-     "leave out lines mentioning ~word~ when printing ~log~",
-     "which lines in ~log~ do not contain ~word~?"),
-    ("grep -rl '~word~' ~dir~ --include='*.~ext~'",
-     "list .~ext~ files in ~dir~ that mention ~word~ using grep",
-     "use grep to name the .~ext~ files under ~dir~ with ~word~ in them",
-     "grep ~dir~ for ~word~ in .~ext~ files only and show just the file names",
-     "with grep, which .~ext~ files below ~dir~ contain ~word~?"),
-    ("grep -A ~k~ '~word~' ~log~",
-     "show each line with ~word~ in ~log~ and the ~k~ lines after it",
-     "search ~log~ for ~word~ and print ~k~ lines of trailing context",
-     "print matches of ~word~ in ~log~ plus the next ~k~ lines",
-     "find ~word~ in ~log~, with ~k~ lines following every match"),
-    ("grep -E '~word~|~word2~' ~log~",
-     "find lines in ~log~ with ~word~ or ~word2~",
-     "show every line of ~log~ that contains either ~word~ or ~word2~",
-     "search ~log~ for ~word~ as well as ~word2~",
-     "which lines of ~log~ mention ~word~ or ~word2~?"),
-    ("grep -o '~word~' ~log~ | wc -l",
-     "count how many times ~word~ occurs in ~log~",
-     "total number of occurrences of ~word~ in ~log~",
-     "how often does ~word~ appear in ~log~, counting repeats on a line?",
-     "count every single occurrence of ~word~ inside ~log~"),
-    # sed
-    ("sed -i 's/~old~/~new~/g' ~txt~",
-     "replace ~old~ with ~new~ everywhere in ~txt~",
-     "change every ~old~ to ~new~ in the file ~txt~",
-     "edit ~txt~ in place so that ~old~ becomes ~new~",
-     "substitute ~new~ for all occurrences of ~old~ in ~txt~"),
-    ("sed -n '~range~p' ~txt~",
-     "print lines ~range~ of ~txt~",
-     "show only lines ~range~ from ~txt~",
-     "display the part of ~txt~ from line ~range~",
-     "extract lines ~range~ out of ~txt~"),
-    ("sed -i '/~word~/d' ~txt~",
-     "delete all lines containing ~word~ from ~txt~",
-     "remove every line with ~word~ in ~txt~, in place",
-     "drop the lines that mention ~word~ from the file ~txt~",
-     "edit ~txt~ and throw away lines with ~word~"),
-    ("sed -i '/^$/d' ~txt~",
-     "remove blank lines from ~txt~",
-     "delete every empty line in ~txt~",
-     "get rid of the empty lines of ~txt~ in place",
-     "clean ~txt~ by dropping blank lines"),
-    ("sed '~k~d' ~txt~",
-     "print ~txt~ without line ~k~",
-     "show ~txt~ but skip line number ~k~",
-     "output every line of ~txt~ except line ~k~",
-     "leave out line ~k~ when printing ~txt~"),
-    ("sed 's/^/~word~: /' ~log~",
-     "put '~word~: ' in front of every line of ~log~",
-     "prefix each line in ~log~ with '~word~: '",
-     "print ~log~ with '~word~: ' added at the start of all lines",
-     "show ~log~ where each line begins with '~word~: '"),
-    # awk
-    ("awk '{print $~col~}' ~txt~",
-     "print the ~col~ column of ~txt~",
-     "show only the ~col~ field from each line of ~txt~",
-     "extract the ~col~ word of every line in ~txt~",
-     "what is in the ~col~ column of ~txt~?"),
-    ("awk -F, '{sum += $~col~} END {print sum}' ~csv~",
-     "add up the ~col~ column of ~csv~",
-     "sum the values in the ~col~ field of ~csv~",
-     "what is the total of the ~col~ column in ~csv~?",
-     "compute the sum of the ~col~ column of the comma-separated file ~csv~"),
-    ("awk '$~col~ > ~n~' ~txt~",
-     "print lines of ~txt~ whose ~col~ field is greater than ~n~",
-     "show rows in ~txt~ where the ~col~ column exceeds ~n~",
-     "filter ~txt~ to lines with a ~col~ value above ~n~",
-     "which lines of ~txt~ have more than ~n~ in the ~col~ column?"),
-    ("awk -F, '{print $~col~, $~col2~}' ~csv~",
-     "print the ~col~ and ~col2~ columns of ~csv~",
-     "show the ~col~ field followed by the ~col2~ field of ~csv~",
-     "from ~csv~ take only the ~col~ and ~col2~ columns",
-     "extract the ~col~ and the ~col2~ field of the comma-separated file ~csv~"),
-    ("awk 'length > ~big~' ~txt~",
-     "print lines longer than ~big~ characters in ~txt~",
-     "show every line of ~txt~ with more than ~big~ characters",
-     "which lines in ~txt~ exceed ~big~ characters?",
-     "find overlong lines, above ~big~ characters, in ~txt~"),
-    ("awk 'NR % ~k~ == 0' ~txt~",
-     "print every ~k~th line of ~txt~",
-     "show one line out of ~k~ from ~txt~",
-     "take each ~k~th line from the file ~txt~",
-     "sample ~txt~ by printing lines whose number is a multiple of ~k~"),
-    # sort and uniq
-    ("sort -n -k~col~ ~txt~",
-     "sort ~txt~ numerically by the ~col~ column",
-     "order the lines of ~txt~ by the number in the ~col~ field",
-     "arrange ~txt~ by its ~col~ column as numbers",
-     "numeric sort of ~txt~ on the ~col~ field"),
-    ("sort -t, -k~col~,~col~ ~csv~",
-     "sort ~csv~ by its ~col~ column",
-     "order the rows of ~csv~ alphabetically by the ~col~ field",
-     "arrange the comma-separated file ~csv~ by its ~col~ column",
-     "print ~csv~ sorted on the ~col~ comma-separated field"),
-    ("sort ~txt~ | uniq -c | sort -rn | head -n ~n~",
-     "show the ~n~ most common lines of ~txt~",
-     "list the top ~n~ repeated lines in ~txt~ with their counts",
-     "which ~n~ lines occur most often in ~txt~?",
-     "count identical lines of ~txt~ and print the ~n~ most frequent"),
-    ("sort -u ~txt~ > ~out~",
-     "write the unique sorted lines of ~txt~ to ~out~",
-     "sort ~txt~, drop duplicates and save as ~out~",
-     "create ~out~ from ~txt~ with every line only once, sorted",
-     "remove repeated lines from ~txt~ and store the sorted result in ~out~"),
-    ("sort ~txt~ | uniq -d",
-     "print the duplicated lines of ~txt~",
-     "which lines appear more than once in ~txt~?",
-     "show only lines that are repeated in ~txt~",
-     "find duplicates among the lines of ~txt~"),
-    # cut and tr
-    ("cut -d'~delim~' -f~col~ ~txt~",
-     "cut the ~col~ ~delim~-separated field out of ~txt~",
-     "split the lines of ~txt~ at each ~delim~ and print the ~col~ part",
-     "using a ~delim~ as separator, show the ~col~ field of ~txt~",
-     "take the ~col~ field of ~txt~ where fields are separated by a ~delim~"),
-    ("cut -c1-~n~ ~txt~",
-     "show the first ~n~ characters of each line in ~txt~",
-     "cut every line of ~txt~ after ~n~ characters",
-     "print only the leading ~n~ characters of all lines in ~txt~",
-     "trim the lines of ~txt~ to ~n~ characters"),
-    ("tr 'a-z' 'A-Z' < ~txt~ > ~out~",
-     "convert ~txt~ to upper case and save it as ~out~",
-     "write an all-capitals copy of ~txt~ to ~out~",
-     "turn lower case into upper case in ~txt~, output to ~out~",
-     "make ~out~ from ~txt~ with every letter in capitals"),
-    ("tr -d '~mark~' < ~txt~",
-     "print ~txt~ without any ~mark~",
-     "strip all ~mark~ from ~txt~",
-     "remove the ~mark~ in ~txt~ and show the rest",
-     "delete every one of the ~mark~ when printing ~txt~"),
-    ("tr '~mark~' ' ' < ~txt~",
-     "replace ~mark~ by spaces in ~txt~",
-     "print ~txt~ with ~mark~ turned into spaces",
-     "show ~txt~ where all ~mark~ have become spaces",
-     "swap the ~mark~ of ~txt~ for spaces"),
-    # archives
-    ("tar -czf ~name~.tar.gz ~dir~",
-     "pack ~dir~ into ~name~.tar.gz",
-     "create a gzip-compressed archive ~name~.tar.gz of ~dir~",
-     "compress the folder ~dir~ as ~name~.tar.gz",
-     "make a tarball called ~name~.tar.gz from ~dir~"),
-    ("tar -xzf ~name~.tar.gz -C ~dir~",
-     "extract ~name~.tar.gz into ~dir~",
-     "unpack the archive ~name~.tar.gz to the folder ~dir~",
-     "put the contents of ~name~.tar.gz into ~dir~",
-     "decompress ~name~.tar.gz inside ~dir~"),
-    ("tar -tzf ~name~.tar.gz",
-     "list the contents of ~name~.tar.gz",
-     "what is inside the archive ~name~.tar.gz?",
-     "show the files in ~name~.tar.gz without extracting them",
-     "print the table of contents of ~name~.tar.gz"),
-    ("gzip -k ~log~",
-     "compress ~log~ but keep the original",
-     "gzip ~log~ without deleting it",
-     "make a compressed copy of ~log~ next to it",
-     "create ~log~.gz and leave ~log~ in place"),
-    ("zcat ~log~.gz | grep '~word~'",
-     "search the compressed file ~log~.gz for ~word~",
-     "find ~word~ in ~log~.gz without unpacking it",
-     "show lines with ~word~ from the gzipped log ~log~.gz",
-     "print matches of ~word~ inside ~log~.gz"),
-    ("zip -r ~name~.zip ~dir~",
-     "zip the folder ~dir~ as ~name~.zip",
-     "create the zip file ~name~.zip from ~dir~",
-     "put everything in ~dir~ into ~name~.zip",
-     "make a zip archive named ~name~.zip of ~dir~"),
-    # disk and processes
-    ("du -sh ~dir~",
-     "show the total size of ~dir~",
-     "how big is ~dir~?",
-     "how much disk space does ~dir~ use?",
-     "print a human-readable summary of the size of ~dir~"),
-    ("du -ah ~dir~ | sort -rh | head -n ~n~",
-     "show the ~n~ largest files and folders in ~dir~",
-     "what are the ~n~ biggest things under ~dir~?",
-     "list the top ~n~ space users below ~dir~",
-     "find the ~n~ entries of ~dir~ that take the most space"),
-    ("df -h ~dir~",
-     "how much space is free on the disk that holds ~dir~?",
-     "show free disk space for the file system of ~dir~",
-     "display disk usage of the partition containing ~dir~",
-     "is the disk with ~dir~ on it nearly full?"),
-    ("ps aux --sort=-%mem | head -n ~top~",
-     "show the ~top~ processes that use the most memory",
-     "list the top ~top~ memory consumers",
-     "which ~top~ processes need the most RAM?",
-     "print the ~top~ biggest processes by memory with the header"),
-    ("ps -u ~user~ -o pid,cmd",
-     "list the processes of ~user~ with pid and command",
-     "show what ~user~ is running",
-     "which processes belong to ~user~?",
-     "print pid and command of everything started by ~user~"),
-    ("kill -~signal~ ~pid~",
-     "send signal ~signal~ to process ~pid~",
-     "signal process ~pid~ with ~signal~",
-     "deliver SIG~signal~ to the process with id ~pid~",
-     "use kill to send ~signal~ to pid ~pid~"),
-    ("pkill -u ~user~ ~proc~",
-     "kill all ~proc~ processes of user ~user~",
-     "stop every ~proc~ that ~user~ runs",
-     "terminate the ~proc~ processes belonging to ~user~",
-     "end ~proc~ for the user ~user~"),
-    ("pgrep -l ~proc~",
-     "find the process ids of ~proc~ with their names",
-     "list running ~proc~ processes by id and name",
-     "is ~proc~ running, and with which pid?",
-     "show pid and name of everything called ~proc~"),
-    ("lsof -i :~port~",
-     "which process is using port ~port~?",
-     "show what listens on port ~port~",
-     "list open connections on port ~port~",
-     "find the program that occupies port ~port~"),
-    # permissions and links
-    ("chmod ~sym~ ~script~",
-     "make ~script~ ~sym~",
-     "change the permissions so that ~script~ is ~sym~",
-     "set ~script~ to be ~sym~",
-     "I want ~script~ to become ~sym~"),
-    ("chmod -R ~mode~ ~dir~",
-     "set permissions ~mode~ on ~dir~ and everything in it",
-     "recursively change the mode of ~dir~ to ~mode~",
-     "apply mode ~mode~ to the whole folder ~dir~",
-     "give all files below ~dir~ the permissions ~mode~"),
-    ("chown -R ~user~:~group~ ~dir~",
-     "make ~user~ and group ~group~ the owners of all of ~dir~",
-     "change the owner of ~dir~ recursively to ~user~ and its group to ~group~",
-     "hand the folder ~dir~ with its contents over to ~user~:~group~",
-     "set owner ~user~ and group ~group~ on everything under ~dir~"),
-    ("ln -s ~dir~ ~name~",
-     "create a symbolic link ~name~ that points to ~dir~",
-     "make ~name~ a symlink to ~dir~",
-     "link ~dir~ under the name ~name~",
-     "add a soft link called ~name~ for ~dir~"),
-    ("stat -c '%a %U' ~script~",
-     "show the octal permissions and owner of ~script~",
-     "print mode and owner of ~script~",
-     "who owns ~script~ and what is its numeric mode?",
-     "display permission bits in octal and the owner's name for ~script~"),
-    # xargs
-    ("xargs -a ~urls~ -n 1 -P ~k~ curl -sO",
-     "download every URL listed in ~urls~, ~k~ at a time",
-     "fetch all addresses from ~urls~ with ~k~ parallel downloads",
-     "read URLs from ~urls~ and save each one, running ~k~ curls at once",
-     "get the files named in ~urls~ using ~k~ downloads in parallel"),
-    ("find ~dir~ -name '*.~ext~' -print0 | xargs -0 cp -t ~dir2~",
-     "copy all .~ext~ files from ~dir~ into ~dir2~",
-     "collect every .~ext~ file under ~dir~ and copy it to ~dir2~",
-     "find .~ext~ files below ~dir~ and place copies in ~dir2~",
-     "bring the .~ext~ files of ~dir~ and its subfolders into ~dir2~"),
-    # looking at files
-    ("wc -l ~log~",
-     "count the lines of ~log~",
-     "how many lines does ~log~ have?",
-     "number of lines in ~log~",
-     "tell me the line count of ~log~"),
-    ("head -n ~n~ ~csv~",
-     "show the first ~n~ lines of ~csv~",
-     "print the top ~n~ rows of ~csv~",
-     "display the beginning of ~csv~, ~n~ lines",
-     "let me see ~n~ lines from the start of ~csv~"),
-    ("tail -n ~n~ ~log~",
-     "show the last ~n~ lines of ~log~",
-     "print the final ~n~ lines from ~log~",
-     "display the end of ~log~, ~n~ lines",
-     "what are the most recent ~n~ lines in ~log~?"),
-    ("tail -f ~log~ | grep --line-buffered '~word~'",
-     "follow ~log~ and show only lines with ~word~",
-     "watch ~log~ live for ~word~",
-     "keep printing new lines of ~log~ that contain ~word~",
-     "monitor ~log~ as it grows, filtered by ~word~"),
-    ("shuf -n ~k~ ~txt~",
-     "pick ~k~ random lines from ~txt~",
-     "print ~k~ lines of ~txt~ chosen at random",
-     "give me a random sample of ~k~ lines out of ~txt~",
-     "draw ~k~ lines from ~txt~ in random order"),
-    # date
-    ("date -d '~days~ days ago' +%F",
-     "print the date ~days~ days ago",
-     "what was the date ~days~ days ago?",
-     "show the day ~days~ days back as YYYY-MM-DD",
-     "compute the date that lies ~days~ days in the past"),
-    ("date +'~when~'",
-     "show ~when~ of the current time",
-     "print ~when~ now",
-     "use date to display ~when~",
-     "output ~when~"),
-    # network
-    ("curl -o ~name~.html ~page~",
-     "download ~page~ and save it as ~name~.html",
-     "fetch ~page~ into the file ~name~.html",
-     "get ~page~ with curl and write it to ~name~.html",
-     "store the page ~page~ as ~name~.html"),
-    ("curl -sI ~url~",
-     "show the response headers of ~url~",
-     "fetch only the HTTP headers from ~url~",
-     "what headers does ~url~ send back?",
-     "make a silent HEAD request to ~url~"),
-    ("ssh ~user~@~host~ '~remote~'",
-     "log in to ~host~ as ~user~ and ~remote~",
-     "on ~host~, as user ~user~, ~remote~",
-     "use ssh as ~user~ to ~remote~ on ~host~",
-     "connect to ~host~ with the account ~user~ and ~remote~"),
-    ("rsync -av ~dir~/ ~user~@~host~:~name~/",
-     "sync ~dir~ to the folder ~name~ on ~host~ as ~user~",
-     "copy the contents of ~dir~ to ~name~ on ~host~ with rsync, logging in as ~user~",
-     "mirror ~dir~ into ~user~'s folder ~name~ on the machine ~host~",
-     "use rsync to send ~dir~ to ~name~ at ~user~@~host~"),
-    ("scp ~csv~ ~user~@~host~:/tmp/",
-     "copy ~csv~ to /tmp on ~host~ as ~user~",
-     "upload ~csv~ to the temporary folder of ~host~ with the account ~user~",
-     "send ~csv~ over ssh to ~user~@~host~, into /tmp",
-     "transfer the file ~csv~ to ~host~:/tmp as user ~user~"),
-    # git
-    ("git checkout -b ~branch~",
-     "create a new git branch ~branch~ and switch to it",
-     "start a branch called ~branch~",
-     "make and check out the branch ~branch~",
-     "open a fresh git branch named ~branch~"),
-    ("git log --oneline -n ~n~",
-     "show the last ~n~ commits, one per line",
-     "list the ~n~ most recent git commits briefly",
-     "print a short git history of ~n~ commits",
-     "what were the latest ~n~ commits? one line each"),
-    ("git commit -am '~message~'",
-     "commit all tracked changes with the message '~message~'",
-     "record every modified file in git as '~message~'",
-     "git: commit what changed, message '~message~'",
-     "save my edits to tracked files in a commit called '~message~'"),
-    # loops
-    ("for f in *.~ext~; do mv \"$f\" \"${f%.~ext~}.~ext2~\"; done",
-     "rename all .~ext~ files here to .~ext2~",
-     "change the extension of every .~ext~ file to .~ext2~",
-     "turn each .~ext~ in the current folder into .~ext2~ by renaming",
-     "give all files ending in .~ext~ the ending .~ext2~ instead"),
-    ("for f in ~dir~/*.~ext~; do wc -l \"$f\"; done",
-     "loop over the .~ext~ files in ~dir~ and count the lines of each",
-     "for every .~ext~ file directly in ~dir~, print its line count",
-     "write a loop that runs wc -l on each .~ext~ file of ~dir~",
-     "go through ~dir~/*.~ext~ one by one and show how many lines each has"),
-    ("for i in {1..~n~}; do mkdir ~name~$i; done",
-     "make ~n~ folders called ~name~1 to ~name~~n~",
-     "create numbered directories ~name~1 through ~name~~n~ in a loop",
-     "loop from 1 to ~n~ and make a folder ~name~ plus the number",
-     "I need the folders ~name~1, ~name~2 and so on up to ~n~"),
-    ("while read -r host; do ping -c ~k~ \"$host\"; done < ~hosts~",
-     "ping every host listed in ~hosts~ ~k~ times",
-     "read host names from ~hosts~ and send ~k~ pings to each",
-     "for each line of ~hosts~, ping that machine ~k~ times",
-     "go through the hosts in ~hosts~ and ping each with ~k~ packets"),
-    # redirection
-    ("./~script~ > ~log~ 2>&1",
-     "run ~script~ and write output and errors to ~log~",
-     "start ~script~ with stdout and stderr both going to ~log~",
-     "execute ~script~, collecting everything it prints in ~log~",
-     "save all output of ~script~, errors included, in ~log~"),
-    ("./~script~ 2> ~log~",
-     "run ~script~ and send only its errors to ~log~",
-     "execute ~script~ with stderr redirected to ~log~",
-     "start ~script~, keeping error messages in ~log~",
-     "write just the error output of ~script~ into ~log~"),
-]
-
+TEMPLATES = FILES + SYSTEM
+TRAIN_PER_TEMPLATE = 18
+VALIDATION_PER_TEMPLATE = 3
+# A command stands under at most this many wordings.
+MOST_PER_COMMAND = 2
+ATTEMPTS = 600
 SLOT = re.compile(r"~([a-z]+)(\d?)~")
 
 
-def value_indices(template: int, slots: list[tuple[str, str]], row: int) -> dict[tuple[str, str], int]:
-    """One pool index per slot; the rows of a template use different values of every slot."""
-    indices = {}
-    for position, slot in enumerate(slots):
-        size = len(POOLS[slot[0]])
-        if slot[0] == "new":
-            # A replacement belongs to what it replaces.
-            indices[slot] = indices[("old", "")]
-            continue
-        stride = next(s for s in (1, 3, 5, 2, 7)[position % 3:] if math.gcd(s, size) == 1)
-        index = (template * 5 + position * 3 + row * stride) % size
-        while any(other[0] == slot[0] and taken == index for other, taken in indices.items()):
-            index = (index + 1) % size
-        indices[slot] = index
-    return indices
+def pick(key: str, choices: list):
+    return choices[int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % len(choices)]
+
+
+def values(template: int, kind: str) -> tuple[list[int], list[int]]:
+    """Numbers of the pool's values for training rows of a template, and of those for its validation rows."""
+    # A replacement belongs to what it replaces.
+    kind = "old" if kind == "new" else kind
+    order = sorted(range(len(POOLS[kind])),
+                   key=lambda value: hashlib.sha256(f"{template}/{kind}/{value}".encode()).digest())
+    kept = max(2, len(order) // 5)
+    return order[kept:], order[:kept]
 
 
 def fill(text: str, indices: dict[tuple[str, str], int], side: int) -> str:
@@ -547,43 +47,68 @@ def fill(text: str, indices: dict[tuple[str, str], int], side: int) -> str:
     return SLOT.sub(replace, text)
 
 
-def make_row(template: int, row: int, phrasing: int) -> tuple[str, str]:
-    command, *phrasings = TEMPLATES[template]
-    slots = list(dict.fromkeys(SLOT.findall(command)))
-    indices = value_indices(template, slots, row)
-    instruction = fill(phrasings[phrasing], indices, 0)
-    for number, suffix in (("2th", "2nd"), ("3th", "3rd"), ("a equals", "an equals")):
-        instruction = re.sub(rf"\b{number}\b", suffix, instruction)
-    return instruction, fill(command, indices, 1)
+def make_row(template: int, phrasings: list[int], held_out: bool, key: str) -> tuple[str, str] | None:
+    command, *wordings = TEMPLATES[template]
+    indices = {}
+    for slot in dict.fromkeys(SLOT.findall(command)):
+        if slot[0] == "new":
+            indices[slot] = indices["old", ""]
+            continue
+        indices[slot] = pick(f"{key}/{slot}", values(template, slot[0])[held_out])
+        if any(other[0] == slot[0] and other != slot and indices[other] == indices[slot] for other in indices):
+            return None
+    request = fill(wordings[pick(f"{key}/wording", phrasings)], indices, 0)
+    for number, suffix in (("2th", "2nd"), ("3th", "3rd"), ("22th", "22nd"), ("a equals", "an equals"),
+                           ("a underscore", "an underscore")):
+        request = re.sub(rf"\b{number}\b", suffix, request)
+    return request, fill(command, indices, 1)
+
+
+def make_rows(
+        template: int, phrasings: list[int], held_out: bool, count: int, taken: str = "") -> list[tuple[str, str]]:
+    """Rows of a template; `taken` is text that must not contain their commands."""
+    rows, commands = [], {}
+    for attempt in range(ATTEMPTS):
+        if len(rows) == count:
+            break
+        row = make_row(template, phrasings, held_out, f"{template}/{held_out}/{attempt}")
+        if row is None or row in rows or row[1] in taken or commands.get(row[1], 0) == (1 if held_out else MOST_PER_COMMAND):
+            continue
+        commands[row[1]] = commands.get(row[1], 0) + 1
+        rows.append(row)
+    return rows
 
 
 def write(path: pathlib.Path, rows: list[tuple[str, str]]) -> None:
     rows = sorted(rows, key=lambda pair: hashlib.sha256("\n".join(pair).encode()).hexdigest())
-    lines = [json.dumps({"messages": [{"role": "user", "content": instruction},
+    lines = [json.dumps({"messages": [{"role": "user", "content": request},
                                       {"role": "assistant", "content": command}]})
-             for instruction, command in rows]
+             for request, command in rows]
     path.write_bytes(("\n".join(lines) + "\n").encode("ascii"))
     print(f"{path}: {len(rows)} rows")
 
 
 def main() -> None:
-    count = len(TEMPLATES)
-    train, validation = [], []
-    for template in range(count):
+    train, asks = [], []
+    for template, (command, *_) in enumerate(TEMPLATES):
         asked = template % 4
-        validates = (template + 1) * VALIDATION_ROWS // count > template * VALIDATION_ROWS // count
-        phrasings = [0, 1, 2, 3]
-        if validates and len(set(SLOT.findall(TEMPLATES[template][0]))) == 1:
-            # With one slot, the same wording with another value would be nearly the same row: keep it for validation.
+        phrasings, asking = [0, 1, 2, 3], [0, 1, 2, 3]
+        if len(set(SLOT.findall(command))) == 1 or template % 2 == 1:
+            # With one slot, the same wording with another value would be nearly the same row.
             phrasings.remove(asked)
-        for row in range(TRAIN_PER_TEMPLATE):
-            train.append(make_row(template, row, phrasings[(row + template) % len(phrasings)]))
-        if validates:
-            validation.append(make_row(template, TRAIN_PER_TEMPLATE, asked))
+            asking = [asked]
+        train += make_rows(template, phrasings, False, TRAIN_PER_TEMPLATE)
+        asks.append(asking)
+    commands = "\n".join(command for _, command in train)
+    validation = []
+    for template, asking in enumerate(asks):
+        count = VALIDATION_PER_TEMPLATE if len(asking) == 1 else VALIDATION_PER_TEMPLATE - 1
+        validation += make_rows(template, asking, True, count, commands)
     folder = pathlib.Path(__file__).resolve().parents[2] / "examples" / "nl2bash"
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "train.jsonl", train)
     write(folder / "val.jsonl", validation)
+    print(f"{len(TEMPLATES)} templates")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ internal static class VerbTable
         new GenerateVerb(),
         new ChatVerb(),
         new ValidateVerb(),
+        new OverlapVerb(),
         new TokenizerVerb(),
         new InitVerb(),
         new DoctorVerb(),
