@@ -11,7 +11,6 @@ public sealed class TextTests
     // Files above the first limit, each with the reason why it reads better whole.
     private static readonly Dictionary<string, string> LongFiles = new()
     {
-        ["eng/examples/make_nl2bash_rows.py"] = "a list of command templates, read from top to bottom",
         ["src/Nibble/Config/RunConfig.cs"] = "the whole typed configuration on one page, one record per section",
         ["src/Nibble/Data/Templates/Jinja/JinjaExpressionParser.cs"] =
             "one grammar, a method per level of precedence, read beside its specification",
@@ -28,7 +27,7 @@ public sealed class TextTests
     };
 
     // The rows of the example search for this word: it is their subject, not a note of ours.
-    private static readonly string[] WordIsData = ["eng/examples/make_nl2bash_rows.py"];
+    private static readonly string[] WordIsData = ["eng/examples/nl2bash_pools.py"];
 
     private static readonly string[] Code = [".cs", ".cu", ".cuh", ".py", ".sh"];
 

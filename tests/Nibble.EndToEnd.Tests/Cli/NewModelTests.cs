@@ -13,7 +13,7 @@ public sealed class NewModelTests
 
         Assert.Equal((0, ""), (tokenizer.ExitCode, tokenizer.Error));
         Assert.Equal((0, ""), (init.ExitCode, init.Error));
-        Assert.Contains("1536 rows for 1497 ids", init.Output);
+        Assert.Contains("2048 rows for 2048 ids", init.Output);
         var plan = NibbleProcess.Run("plan", Examples.Nl2Bash, "--base_model", model, "--device", "cpu");
         Assert.Equal((0, ""), (plan.ExitCode, plan.Error));
     }

@@ -12,6 +12,16 @@ internal sealed class ExampleRun : IDisposable
         ("micro_batch_size", "2"), ("gradient_accumulation_steps", "2"),
     ];
 
+    // Rows to evaluate on: enough for a figure, few enough to be quick.
+    private const int EvaluationRows = 40;
+
+    public ExampleRun()
+    {
+        var rows = Path.Combine(Folder, "rows.jsonl");
+        File.WriteAllLines(rows, File.ReadLines(Path.Combine(Root, "examples", "nl2bash", "val.jsonl")).Take(EvaluationRows));
+        _keys.Add(("test_datasets.0.path", rows));
+    }
+
     public static string Root { get; } = FindRoot();
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("nibble-e2e-").FullName;

@@ -1,4 +1,6 @@
+using System.Globalization;
 using Nibble.Config;
+using Nibble.Data.Overlap;
 using Nibble.Data.Tokenizers;
 using Nibble.Models;
 
@@ -10,22 +12,22 @@ public sealed class Nl2BashModelTests
     private static readonly string Model = Path.Combine(Nl2BashRowsTests.Folder(), "model");
 
     [Fact]
-    public void Tokenizer_IsTheOneTrainedOnTheTrainingRows()
+    public void Rows_NoValidationRowIsNearATrainingRow()
     {
-        var folder = Path.Combine(Path.GetTempPath(), "nibble-example-" + Guid.NewGuid().ToString("N"));
-        try
-        {
-            string[] rows = [Path.Combine(Nl2BashRowsTests.Folder(), "train.jsonl")];
-            BpeTrainer.Train(BpeTrainer.ReadTexts(rows), 2048).Save(folder);
-            foreach (var name in new[] { "tokenizer.json", "tokenizer_config.json" })
-            {
-                Assert.Equal(File.ReadAllText(Path.Combine(folder, name)), File.ReadAllText(Path.Combine(Model, name)));
-            }
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        var report = new OverlapFinder([Path.Combine(Nl2BashRowsTests.Folder(), "val.jsonl")])
+            .Scan([Path.Combine(Nl2BashRowsTests.Folder(), "train.jsonl")], null, TestContext.Current.CancellationToken);
+        Assert.Empty(report.Findings);
+        Assert.Equal(1944, report.Passages);
+    }
+
+    [Fact]
+    public void ModelCard_SaysTheSizesOfTheModel()
+    {
+        var card = File.ReadAllText(Path.Combine(Model, "README.md"));
+        var config = ModelConfig.Load(Model);
+        Assert.Contains(config.ParameterCount.ToString("N0", CultureInfo.InvariantCulture), card, StringComparison.Ordinal);
+        Assert.Contains(HfTokenizer.Load(Model).VocabularySize.ToString("N0", CultureInfo.InvariantCulture), card, StringComparison.Ordinal);
+        Assert.Contains($"{config.Layers} layers, width {config.HiddenSize}", card, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -46,6 +48,7 @@ public sealed class Nl2BashModelTests
         Assert.InRange(tokenizer.VocabularySize, 1, config.VocabularySize);
         Assert.Equal([tokenizer.EosId!.Value], config.EosIds);
         Assert.InRange(new FileInfo(Path.Combine(Model, "model.safetensors")).Length, 2 * config.ParameterCount, 12_000_000);
+        Assert.InRange(Directory.EnumerateFiles(Model).Sum(file => new FileInfo(file).Length), 1, 12_000_000);
     }
 
     [Fact]

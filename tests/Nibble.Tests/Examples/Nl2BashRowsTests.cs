@@ -10,8 +10,8 @@ public sealed class Nl2BashRowsTests
     [Fact]
     public void Rows_AreAsManyAsTheReadmeSays()
     {
-        Assert.Equal(420, Rows("train.jsonl").Count);
-        Assert.Equal(60, Rows("val.jsonl").Count);
+        Assert.Equal(1944, Rows("train.jsonl").Count);
+        Assert.Equal(279, Rows("val.jsonl").Count);
     }
 
     [Theory]
