@@ -7,7 +7,7 @@ def words(text: str) -> list[str]:
 
 POOLS = {
     "dir": words("src logs docs backup data reports photos scripts config build archive /var/log /srv/www /opt/app music"
-                 " public drafts videos /etc/nginx /home/ann models tests vendor assets uploads /usr/local/lib exports"
+                 " public drafts videos /etc/nginx /var/spool models tests vendor assets uploads /usr/local/lib exports"
                  " templates themes /mnt/disk1"),
     "ext": words("txt log py md json csv sh html conf jpg c xml yml png pdf css js ini cpp bak rb sql"),
     "txt": words("notes.txt names.txt report.txt words.txt list.txt todo.txt lines.txt input.txt draft.md story.txt"
