@@ -35,7 +35,8 @@ public sealed unsafe partial class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public string Name => $"CPU ({RuntimeInformation.ProcessArchitecture}, {InstructionSets.Name(_set)}, {_team.Size} threads)";
+    public string Name =>
+        $"CPU ({RuntimeInformation.ProcessArchitecture}, {InstructionSets.Name(_set)}, {_team.Size} threads)";
 
     /// <inheritdoc/>
     public DType ActivationType => DType.F32;

@@ -23,7 +23,8 @@ public sealed record AdapterRuntimeOptions
     /// <summary>Tokenizer folder.</summary>
     public required string TokenizerPath { get; init; }
 
-    /// <summary>Adapter folder, folder of a whole model that was trained from the base, or null for the base model alone.</summary>
+    /// <summary>Adapter folder, folder of a whole model that was trained from the base, or null
+    /// for the base model alone.</summary>
     public required string? Adapter { get; init; }
 
     /// <summary>What a run trains from and on.</summary>
@@ -76,7 +77,8 @@ public sealed class AdapterRuntime : IDisposable
     private readonly ModelSession _session;
     private readonly AdapterRuntimeOptions _options;
 
-    private AdapterRuntime(AdapterRuntimeOptions options, BackendChoice device, ModelSession session, HfTokenizer tokenizer) =>
+    private AdapterRuntime(
+        AdapterRuntimeOptions options, BackendChoice device, ModelSession session, HfTokenizer tokenizer) =>
         (_options, Device, _session, Tokenizer) = (options, device, session, tokenizer);
 
     /// <summary>Device.</summary>
@@ -116,7 +118,8 @@ public sealed class AdapterRuntime : IDisposable
                 format = ModelSession.Format(model, options.Quantization, device.Backend.ActivationType, files);
             }
 
-            session = new ModelSession(device.Backend, Layout(options, model, format, lora, device.Backend.ActivationType));
+            session = new ModelSession(
+                device.Backend, Layout(options, model, format, lora, device.Backend.ActivationType));
             session.Load(options.BaseModel);
             if (adapter is not null)
             {
@@ -139,7 +142,8 @@ public sealed class AdapterRuntime : IDisposable
     /// <param name="normalization">How losses are averaged.</param>
     /// <param name="cancellation">Throws between passes.</param>
     public double Evaluate(
-        Sample[] samples, IReadOnlyList<MicroBatch> batches, LossNormalization normalization, CancellationToken cancellation = default) =>
+        Sample[] samples, IReadOnlyList<MicroBatch> batches, LossNormalization normalization,
+        CancellationToken cancellation = default) =>
         new Evaluator(_session.Backend, _session.Decoder, _session.Arena, EvaluationPlan(_options), normalization)
             .Loss(samples, batches, cancellation);
 
@@ -149,15 +153,18 @@ public sealed class AdapterRuntime : IDisposable
     /// <param name="onToken">Called with every new token, or null.</param>
     /// <param name="cancellation">Ends early.</param>
     public GeneratedTokens Generate(
-        ReadOnlySpan<int> prompt, SamplingOptions sampling, Action<int>? onToken = null, CancellationToken cancellation = default)
+        ReadOnlySpan<int> prompt, SamplingOptions sampling, Action<int>? onToken = null,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(sampling);
         var generator = new Generator(_session.Decoder, Model, _session.Backend, _session.Arena);
-        return generator.Continue(prompt, SampleGeneration.Terminators(Tokenizer, Model), sampling, onToken, cancellation);
+        return generator.Continue(
+            prompt, SampleGeneration.Terminators(Tokenizer, Model), sampling, onToken, cancellation);
     }
 
     /// <summary>Greedy answers to rows, in their order.</summary>
-    /// <param name="prompts">Rows; <see cref="AdapterRuntimeOptions.SideBySide"/> holds their <see cref="AnswerRun.Largest"/>.</param>
+    /// <param name="prompts">Rows; <see cref="AdapterRuntimeOptions.SideBySide"/> holds their
+    /// <see cref="AnswerRun.Largest"/>.</param>
     /// <param name="maxNewTokens">Most new tokens of an answer.</param>
     /// <param name="progress">Told how many rows are done, or null.</param>
     /// <param name="cancellation">Throws between groups of rows.</param>
@@ -178,14 +185,16 @@ public sealed class AdapterRuntime : IDisposable
         AdapterRuntimeOptions options, ModelConfig model, WeightFormat format, LoraOptions? lora, DType activation)
     {
         var adapters = lora is null ? null : LoraAdapters.Allocate(model, lora, activation, Arena.Counting());
-        var shape = new PassShape(options.PassTokens, options.PassTokens, options.PassTokens, EvaluationChunk, 0, Backward: false);
+        var shape = new PassShape(
+            options.PassTokens, options.PassTokens, options.PassTokens, EvaluationChunk, 0, Backward: false);
         var pass = Math.Max(
             DecoderModel.PassBytes(model, adapters, activation, shape),
             Generator.Bytes(model, adapters, activation, options.MaxTokens, options.MaxTokens));
         if (options.SideBySide is { } group)
         {
             pass = Math.Max(
-                pass, Generator.Bytes(model, adapters, activation, group.PromptTokens, group.TotalTokens, group.Sequences));
+                pass, Generator.Bytes(
+                    model, adapters, activation, group.PromptTokens, group.TotalTokens, group.Sequences));
         }
 
         return new SessionLayout

@@ -56,8 +56,9 @@ public sealed class BackendChoice : IDisposable
         if (!available.IsAvailable)
         {
             throw new DeviceUnavailableException(
-                $"nibble.device: {options.Device} was asked for, but it cannot be used: {string.Join("; ", available.Missing)}. "
-                + "`nibble doctor` shows what was found; `--nibble.device cpu` runs without a GPU.");
+                $"nibble.device: {options.Device} was asked for, but it cannot be used: "
+                + $"{string.Join("; ", available.Missing)}. `nibble doctor` shows what was found; "
+                + "`--nibble.device cpu` runs without a GPU.");
         }
 
         var ordinal = options.Device.StartsWith("cuda:", StringComparison.Ordinal)
@@ -74,8 +75,8 @@ public sealed class BackendChoice : IDisposable
         var threads = options.Threads ?? Environment.ProcessorCount;
         var available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         return new DeviceTraits(
-            DType.F32, options.MemoryLimitBytes ?? (available - (available / 10)), 64L << 20, DequantizesToScratch: false,
-            MatMulRate: 8e10 * threads, Bandwidth: null, PreferredPassTokens: 2048);
+            DType.F32, options.MemoryLimitBytes ?? (available - (available / 10)), 64L << 20,
+            DequantizesToScratch: false, MatMulRate: 8e10 * threads, Bandwidth: null, PreferredPassTokens: 2048);
     }
 
     /// <summary>Traits of a GPU whose card is not here, for planning: an H100 80GB.</summary>

@@ -49,8 +49,9 @@ public static class CheckpointValidation
         {
             if (!options.FilesOnly)
             {
-                options.Warn($"no {AdapterRuntime.ConfigFileName} in {folder} or above it: only files are checked; name the run's config "
-                    + "to check the loss and generate samples too.");
+                options.Warn(
+                    $"no {AdapterRuntime.ConfigFileName} in {folder} or above it: "
+                    + "only files are checked; name the run's config to check the loss and generate samples too.");
             }
 
             return Validator.Validate(folder, baseModel, tokenizerFolder: tokenizerPath);
@@ -76,7 +77,9 @@ public static class CheckpointValidation
             Engine = config.Engine,
             SpecialTokens = config.Data.SpecialTokens,
             MaxTokens = config.Sequence.Length + SampleGeneration.MaxNewTokens,
-            PassTokens = Math.Max(2048, batches.Select(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length)).DefaultIfEmpty(0).Max()),
+            PassTokens = Math.Max(
+                2048,
+                batches.Select(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length)).DefaultIfEmpty(0).Max()),
         });
         try
         {
@@ -84,17 +87,20 @@ public static class CheckpointValidation
             if (data.Eval.Length > 0 && EvalReproducesCheck.RecordedLoss(folder) is { } recorded)
             {
                 // Another cut into passes sums in another order; on a GPU every activation is rounded to bf16 besides.
-                var (tolerance, reason) = AdapterRuntime.IsModel(folder) ? (FineTuner.RoundedWeights, FineTuner.RoundedWeightsReason)
+                var (tolerance, reason) = AdapterRuntime.IsModel(folder)
+                    ? (FineTuner.RoundedWeights, FineTuner.RoundedWeightsReason)
                     : Runtime().Device.IsCuda ? (5e-3, "bf16 activations, sums in another order")
                     : (1e-5, "F32 sums in another order");
                 checks.Add(new EvalReproducesCheck(
-                    recorded, () => Runtime().Evaluate(data.Eval, batches, config.Batch.Normalization), tolerance, reason));
+                    recorded, () => Runtime().Evaluate(data.Eval, batches, config.Batch.Normalization),
+                    tolerance, reason));
             }
 
             var rows = data.Eval.Length > 0 ? data.Eval : data.Train;
             checks.Add(new SamplesCheck(
                 () => SampleGeneration.FromRows(
-                    Runtime().Session, Runtime().Tokenizer, rows, options.Samples, new SamplingOptions(SampleGeneration.MaxNewTokens)),
+                    Runtime().Session, Runtime().Tokenizer, rows, options.Samples,
+                    new SamplingOptions(SampleGeneration.MaxNewTokens)),
                 mustTerminate: false));
             return Validator.Validate(folder, baseModel, checks, tokenizerPath);
         }
@@ -109,7 +115,8 @@ public static class CheckpointValidation
         var parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
         foreach (var place in new[] { folder, parent })
         {
-            if (place is not null && Path.Combine(place, AdapterRuntime.ConfigFileName) is var path && File.Exists(path))
+            if (place is not null && Path.Combine(place, AdapterRuntime.ConfigFileName) is var path
+                && File.Exists(path))
             {
                 return ConfigLoader.Load(path, overrides);
             }

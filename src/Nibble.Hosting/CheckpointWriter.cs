@@ -77,7 +77,8 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
         if (content.Optimizer is null)
         {
             throw new CheckpointException(
-                $"checkpoint-{content.Run.Step}", "optimizer state", "a checkpoint of save_only_model, which cannot resume");
+                $"checkpoint-{content.Run.Step}", "optimizer state",
+                "a checkpoint of save_only_model, which cannot resume");
         }
 
         foreach (var (name, view) in Resumable())
@@ -115,13 +116,14 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
                 e.Step, e.Epoch ?? 0, e.Values["loss"], e.Values.GetValueOrDefault("grad_norm"),
                 e.Values.GetValueOrDefault("learning_rate"), 0))],
             Evaluations = [.. state.LogHistory.Where(e => e.Values.ContainsKey("eval_loss")).Select(e => new Evaluation(
-                e.Step, e.Epoch ?? 0, e.Values["eval_loss"], e.Values.GetValueOrDefault("eval_runtime"), run.Data.Eval.Length,
-                run.EvaluationBatches.Count, e.Step == state.BestGlobalStep))],
+                e.Step, e.Epoch ?? 0, e.Values["eval_loss"], e.Values.GetValueOrDefault("eval_runtime"),
+                run.Data.Eval.Length, run.EvaluationBatches.Count, e.Step == state.BestGlobalStep))],
         };
     }
 
-    /// <summary>Puts what a checkpoint trained into the session and leaves the optimizer as it is: an adapter, or the exact
-    /// weights where the checkpoint can resume, or else the weights as they were rounded for the model file.</summary>
+    /// <summary>Puts what a checkpoint trained into the session and leaves the optimizer as it is: an
+    /// adapter, or the exact weights where the checkpoint can resume, or else the weights as they were
+    /// rounded for the model file.</summary>
     /// <param name="folder">Checkpoint folder.</param>
     /// <exception cref="CheckpointException">The checkpoint holds something else.</exception>
     public void LoadWeights(string folder)
@@ -131,7 +133,8 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
         {
             LoadAdapter(session, content.RequireAdapter());
         }
-        else if (content.Optimizer?.FirstOrDefault(t => t.Name == MasterName) is { } master && master.Cols == full.Parameters.Master.Cols)
+        else if (content.Optimizer?.FirstOrDefault(t => t.Name == MasterName) is { } master
+            && master.Cols == full.Parameters.Master.Cols)
         {
             Upload(master, full.Parameters.Master);
             session.Backend.RefreshCompute(full.Parameters);
@@ -170,9 +173,11 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
     {
         var best = BestCheckpoint(progress);
         var config = run.Config;
-        var entries = progress.Logs.Select(l => LogEntry.Train(l.StepsDone, l.Epoch, l.Loss, l.GradientNorm, l.LearningRate))
-            .Concat(progress.Evaluations.Select(e => LogEntry.Evaluation(e.StepsDone, e.Epoch, e.Loss, e.Seconds, e.Samples, e.Batches)))
-            .OrderBy(e => e.Step);
+        var logs = progress.Logs.Select(
+            l => LogEntry.Train(l.StepsDone, l.Epoch, l.Loss, l.GradientNorm, l.LearningRate));
+        var evaluations = progress.Evaluations.Select(
+            e => LogEntry.Evaluation(e.StepsDone, e.Epoch, e.Loss, e.Seconds, e.Samples, e.Batches));
+        var entries = logs.Concat(evaluations).OrderBy(e => e.Step);
         return new TrainerState
         {
             BestGlobalStep = progress.BestStep,
@@ -198,7 +203,11 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
 
     private static List<(string Name, string Value)> Results(TrainingProgress progress)
     {
-        var results = new List<(string, string)> { ("steps", $"{progress.StepsDone}"), ("train loss (mean)", $"{progress.MeanLoss:0.####}") };
+        var results = new List<(string, string)>
+        {
+            ("steps", $"{progress.StepsDone}"),
+            ("train loss (mean)", $"{progress.MeanLoss:0.####}"),
+        };
         if (progress.Evaluations.Count > 0)
         {
             results.Add(("eval loss, first", $"{progress.Evaluations[0].Loss:0.####}"));
@@ -223,7 +232,10 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
             TargetModules = lora.Options.TargetModules,
             RankStabilized = lora.Options.RankStabilized,
         },
-        [.. lora.Parameters.Slots.Select(s => new LoraTensor(s.Name, s.Rows, s.Cols, lora.DownloadMaster(session.Backend, s)))]);
+        [
+            .. lora.Parameters.Slots.Select(
+                s => new LoraTensor(s.Name, s.Rows, s.Cols, lora.DownloadMaster(session.Backend, s))),
+        ]);
 
     private FullModel Model(FullParameters full) => new(
         run.Config.BaseModel,
@@ -231,10 +243,12 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
 
     // Read from the device when it is written, a piece at a time.
     private StateTensor Tensor(string name, TensorView view) => new(
-        name, view.DType, view.Rows, view.Cols, (offset, destination) => session.Backend.Download(Bytes(view, offset, destination.Length), destination));
+        name, view.DType, view.Rows, view.Cols,
+        (offset, destination) => session.Backend.Download(Bytes(view, offset, destination.Length), destination));
 
     private void Upload(StateTensor saved, TensorView view) =>
         saved.ForEachPiece((at, piece) => session.Backend.Upload(piece.Span, Bytes(view, at, piece.Length)));
 
-    private static TensorView Bytes(TensorView view, long offset, int count) => new(view.Address + (nint)offset, DType.U8, 1, count);
+    private static TensorView Bytes(TensorView view, long offset, int count) =>
+        new(view.Address + (nint)offset, DType.U8, 1, count);
 }

@@ -67,8 +67,9 @@ public sealed record FineTuningResult
 /// <param name="options">Who is told what.</param>
 public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
 {
-    /// <summary>Most that rounding every weight to bf16 (2⁻⁹ of itself, either way) may move the evaluation loss, relative; 8e-5 on the
-    /// example. On a GPU, where activations are rounded as well, as much as those alone.</summary>
+    /// <summary>Most that rounding every weight to bf16 (2⁻⁹ of itself, either way) may move the
+    /// evaluation loss, relative; 8e-5 on the example. On a GPU, where activations are rounded as
+    /// well, as much as those alone.</summary>
     internal const double RoundedWeights = 5e-3;
 
     /// <summary>Why a whole model's loss may differ from the one of training.</summary>
@@ -76,7 +77,8 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
 
     private RunConfig Config => run.Config;
 
-    /// <summary>Runs to the end, or until cancelled: then the running step is finished and a full checkpoint written.</summary>
+    /// <summary>Runs to the end, or until cancelled: then the running step is finished and a
+    /// full checkpoint written.</summary>
     /// <param name="cancellation">Asks the run to stop.</param>
     public FineTuningResult Run(CancellationToken cancellation = default)
     {
@@ -107,12 +109,15 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
                 Timeline = run.Timeline,
                 Time = options.Time,
             };
-            var trainer = new Trainer(parts, progress, [new TrackingObserver(trackers, run.Device), writer, .. options.Observers]);
+            var trainer = new Trainer(
+                parts, progress, [new TrackingObserver(trackers, run.Device), writer, .. options.Observers]);
             var end = trainer.Run(cancellation);
             var result = end.Outcome == TrainingOutcome.Interrupted
                 ? Interrupted(end, store)
                 : Finish(end, session, store, writer);
-            exitCode = result.Outcome == TrainingOutcome.Interrupted ? 130 : result.Validation is { Passed: false } ? 1 : 0;
+            exitCode = result.Outcome == TrainingOutcome.Interrupted
+                ? 130
+                : result.Validation is { Passed: false } ? 1 : 0;
             return result;
         }
         finally
@@ -171,7 +176,9 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
                 throw new CheckpointException(folder, "a checkpoint of this run", difference);
             }
 
-            options.Warn("the config is not the one of the checkpoint: the run continues, but not as the uninterrupted run would have.");
+            options.Warn(
+                "the config is not the one of the checkpoint: the run continues, "
+                + "but not as the uninterrupted run would have.");
         }
 
         return writer.Restore(content);
@@ -180,10 +187,12 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
     private FineTuningResult Interrupted(TrainingEnd end, CheckpointStore store) => Result(
         end, store.List() is [.., var last] ? last.Path : Config.OutputDir, LastLoss(end), null);
 
-    private FineTuningResult Finish(TrainingEnd end, ModelSession session, CheckpointStore store, CheckpointWriter writer)
+    private FineTuningResult Finish(
+        TrainingEnd end, ModelSession session, CheckpointStore store, CheckpointWriter writer)
     {
         var evalLoss = LastLoss(end);
-        if (Config.Evaluation.LoadBestAtEnd && end.Progress.BestStep is > 0 and { } best && best != end.Progress.StepsDone)
+        if (Config.Evaluation.LoadBestAtEnd && end.Progress.BestStep is > 0 and { } best
+            && best != end.Progress.StepsDone)
         {
             var folder = Path.Combine(Config.OutputDir, $"checkpoint-{best}");
             options.Stage($"taking the best checkpoint, {folder}");
@@ -210,7 +219,8 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
                 () =>
                 {
                     writer.LoadWeights(Config.OutputDir);
-                    return new Evaluator(session.Backend, session.Decoder, session.Arena, run.Plan, Config.Batch.Normalization)
+                    return new Evaluator(
+                        session.Backend, session.Decoder, session.Arena, run.Plan, Config.Batch.Normalization)
                         .Loss(run.Data.Eval, run.EvaluationBatches);
                 },
                 tolerance,
@@ -220,7 +230,8 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
         var rows = run.Data.Eval.Length > 0 ? run.Data.Eval : run.Data.Train;
         checks.Add(new SamplesCheck(
             () => SampleGeneration.FromRows(
-                session, run.Tokenizer, rows, Config.Evaluation.SampleCount, new SamplingOptions(SampleGeneration.MaxNewTokens)),
+                session, run.Tokenizer, rows, Config.Evaluation.SampleCount,
+                new SamplingOptions(SampleGeneration.MaxNewTokens)),
             mustTerminate: false));
         var report = Validator.Validate(Config.OutputDir, Config.BaseModel, checks, Config.TokenizerPath);
         report.Write(Config.OutputDir);
@@ -229,7 +240,8 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
 
     private static double? LastLoss(TrainingEnd end) => end.Progress.Evaluations is [.., var last] ? last.Loss : null;
 
-    private static FineTuningResult Result(TrainingEnd end, string folder, double? evalLoss, ValidationReport? validation) => new()
+    private static FineTuningResult Result(
+        TrainingEnd end, string folder, double? evalLoss, ValidationReport? validation) => new()
     {
         Outcome = end.Outcome,
         Steps = end.Progress.StepsDone,

@@ -9,7 +9,8 @@ namespace Nibble.Hosting;
 /// <param name="Loss">Latest logged loss, or NaN before the first.</param>
 /// <param name="LearningRate">Rate of the step.</param>
 /// <param name="Epoch">Epochs done.</param>
-public readonly record struct FineTuningProgress(int Step, int TotalSteps, double Loss, double LearningRate, double Epoch);
+public readonly record struct FineTuningProgress(
+    int Step, int TotalSteps, double Loss, double LearningRate, double Epoch);
 
 /// <summary>Fine-tunes from a C# program.</summary>
 /// <example><code>
@@ -77,7 +78,8 @@ public sealed class FineTunerBuilder(string configPath)
             _warn(warning);
         }
 
-        return new FineTuner(run, new FineTunerOptions { Observers = _observers, Warn = _warn, Time = _time }).Run(cancellation);
+        return new FineTuner(run, new FineTunerOptions { Observers = _observers, Warn = _warn, Time = _time })
+            .Run(cancellation);
     }
 
     private sealed class ProgressObserver(IProgress<FineTuningProgress> progress) : ITrainingObserver

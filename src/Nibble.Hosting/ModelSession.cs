@@ -57,7 +57,8 @@ public sealed class ModelSession : IDisposable
         _hostTable = layout.TableOnHost ? backend.Allocate(TableBytes(layout), MemoryKind.PinnedHost) : null;
         _memory = backend.Allocate(counting.Arena.Peak + layout.PassBytes);
         var pieces = new Pieces(backend, layout, new Arena(_memory), _hostTable is null ? null : new Arena(_hostTable));
-        (Arena, Weights, Lora, Full, Optimizer) = (pieces.Arena, pieces.Weights, pieces.Lora, pieces.Full, pieces.Optimizer);
+        (Arena, Weights, Lora, Full, Optimizer) =
+            (pieces.Arena, pieces.Weights, pieces.Lora, pieces.Full, pieces.Optimizer);
         if (!pieces.Scratch.IsNone)
         {
             backend.DequantizationScratch = pieces.Scratch;
@@ -123,7 +124,8 @@ public sealed class ModelSession : IDisposable
         }
     }
 
-    /// <summary>The same graph over the same memory, its ops going through another backend that wraps this one's.</summary>
+    /// <summary>The same graph over the same memory, its ops going through another
+    /// backend that wraps this one's.</summary>
     /// <param name="wrapper">Wrapper of <see cref="Backend"/>.</param>
     internal DecoderModel OnBackend(IBackend wrapper) => new(wrapper, Weights, Lora, _rope, Full);
 
@@ -162,11 +164,14 @@ public sealed class ModelSession : IDisposable
             WeightStorage.Fp4 => FourBitCode.Fp4,
             _ => null,
         };
-        if (config.Quantization is { } saved && (asked != saved.Code || quantization.DoubleQuantization != saved.DoubleQuantization))
+        if (config.Quantization is { } saved
+            && (asked != saved.Code || quantization.DoubleQuantization != saved.DoubleQuantization))
         {
             throw new ModelFormatException(
-                $"{files.Folder}: the weights were saved as {saved.Code}{(saved.DoubleQuantization ? " with" : " without")} double "
-                + $"quantization; the config asks for {quantization.Storage}{(quantization.DoubleQuantization ? " with" : " without")} it. "
+                $"{files.Folder}: "
+                + $"the weights were saved as {saved.Code}{(saved.DoubleQuantization ? " with" : " without")} double "
+                + "quantization; the config asks for "
+                + $"{quantization.Storage}{(quantization.DoubleQuantization ? " with" : " without")} it. "
                 + "Set load_in_4bit and bnb_config_kwargs to match, or use the unquantised model.");
         }
 
@@ -186,7 +191,8 @@ public sealed class ModelSession : IDisposable
     }
 
     private static long TableBytes(SessionLayout layout) =>
-        ((long)layout.Model.VocabularySize * layout.Model.HiddenSize * layout.Format.TableType.Size()) + Arena.Alignment;
+        ((long)layout.Model.VocabularySize * layout.Model.HiddenSize * layout.Format.TableType.Size())
+        + Arena.Alignment;
 
     // Everything a session keeps for its lifetime, laid out in one order, counted and then taken.
     private sealed class Pieces
@@ -203,7 +209,8 @@ public sealed class ModelSession : IDisposable
                 Scratch = arena.Allocate(activation, 1, Weights.LargestQuantizedCount);
             }
 
-            Rope = arena.Allocate(activation == DType.F64 ? DType.F64 : DType.F32, layout.Positions, layout.Model.HeadDim);
+            Rope = arena.Allocate(
+                activation == DType.F64 ? DType.F64 : DType.F32, layout.Positions, layout.Model.HeadDim);
             if (layout.Lora is { } options)
             {
                 Lora = LoraAdapters.Allocate(layout.Model, options, activation, arena);

@@ -63,8 +63,8 @@ public sealed class PreparedRun : IDisposable
     /// <summary>Prepares a run.</summary>
     /// <param name="loaded">The configuration.</param>
     /// <param name="progress">Told about tokenisation, or null.</param>
-    /// <param name="assumed">A device that need not be here: the plan is made for it, on the processor, and cannot be run.
-    /// Null plans for the device that the config asks for.</param>
+    /// <param name="assumed">A device that need not be here: the plan is made for it, on the processor, and cannot be
+    /// run. Null plans for the device that the config asks for.</param>
     /// <param name="cancellation">Stops between rows.</param>
     public static PreparedRun Create(
         LoadedConfig loaded, IProgress<DataProgress>? progress = null, DeviceTraits? assumed = null,
@@ -75,8 +75,8 @@ public sealed class PreparedRun : IDisposable
         if (config.Lora is null && Path.GetFullPath(config.OutputDir) == Path.GetFullPath(config.BaseModel))
         {
             throw new ModelFormatException(
-                $"output_dir: expected another folder than base_model, found {config.OutputDir} for both: the trained model would "
-                + "replace the one it is trained from.");
+                $"output_dir: expected another folder than base_model, found {config.OutputDir} for both: "
+                + "the trained model would replace the one it is trained from.");
         }
 
         var lora = config.Lora;
@@ -90,8 +90,8 @@ public sealed class PreparedRun : IDisposable
         if (tokenizer.VocabularySize > model.VocabularySize)
         {
             throw new ModelFormatException(
-                $"{config.TokenizerPath}: the tokenizer has {tokenizer.VocabularySize} ids, the model's embedding table "
-                + $"{model.VocabularySize} rows: they do not belong together.");
+                $"{config.TokenizerPath}: the tokenizer has {tokenizer.VocabularySize} ids, "
+                + $"the model's embedding table {model.VocabularySize} rows: they do not belong together.");
         }
 
         var data = DatasetBuilder.Build(config, tokenizer, progress, cancellation);
@@ -146,7 +146,8 @@ public sealed class PreparedRun : IDisposable
         Lora = Config.Lora,
         Optimizer = Config.Optimizer.Kind,
         Positions = Workload.LongestSample + Math.Max(Config.Evaluation.MaxNewTokens, SampleGeneration.MaxNewTokens),
-        PassBytes = Math.Max(Plan.PassBytes, GenerationBytes()) + (Timeline.LoggingSteps * 16L) + (16 * Arena.Alignment),
+        PassBytes = Math.Max(Plan.PassBytes, GenerationBytes()) + (Timeline.LoggingSteps * 16L)
+            + (16 * Arena.Alignment),
         ResidentLayers = Plan.ResidentLayers,
         TableOnHost = Plan.TableOnHost && !Model.TiedHead,
     };
@@ -155,7 +156,8 @@ public sealed class PreparedRun : IDisposable
     private long GenerationBytes()
     {
         var activation = Device.Backend.ActivationType;
-        var adapters = Config.Lora is { } lora ? LoraAdapters.Allocate(Model, lora, activation, Arena.Counting()) : null;
+        var adapters =
+            Config.Lora is { } lora ? LoraAdapters.Allocate(Model, lora, activation, Arena.Counting()) : null;
         var longest = Workload.LongestSample;
         var newTokens = Math.Max(Config.Evaluation.MaxNewTokens, SampleGeneration.MaxNewTokens);
         return Generator.Bytes(Model, adapters, activation, longest, longest + newTokens);

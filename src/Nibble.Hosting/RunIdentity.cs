@@ -13,7 +13,8 @@ internal static class RunIdentity
     // Keys that may differ between the process that saved and the one that resumes without changing a single weight.
     private static readonly string[] Free =
     [
-        "output_dir", "resume_from_checkpoint", "auto_resume_from_checkpoints", "wandb", "use_tensorboard", "logging_steps",
+        "output_dir", "resume_from_checkpoint", "auto_resume_from_checkpoints", "wandb",
+        "use_tensorboard", "logging_steps",
         "save", "nibble", "device", "threads", "recompute", "gpu_memory_limit", "gradient_checkpointing",
     ];
 

@@ -20,7 +20,8 @@ public static class SampleGeneration
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(model);
         var ids = new HashSet<int>(model.EosIds);
-        foreach (var id in new[] { tokenizer.EosId, tokenizer.TokenToId("<|im_end|>"), tokenizer.TokenToId("<|endoftext|>") })
+        int?[] ends = [tokenizer.EosId, tokenizer.TokenToId("<|im_end|>"), tokenizer.TokenToId("<|endoftext|>")];
+        foreach (var id in ends)
         {
             if (id is { } known)
             {
@@ -57,8 +58,8 @@ public static class SampleGeneration
             var prompt = row.InputIds.AsSpan(0, Math.Max(1, Array.FindIndex(row.Labels, l => l != Sample.Masked)));
             var result = generator.Continue(prompt, terminators, options);
             samples.Add(new GeneratedSample(
-                tokenizer.Decode(prompt, skipSpecial: true), tokenizer.Decode([.. result.Ids], skipSpecial: true).Trim(),
-                result.Ids.Count, result.Terminated));
+                tokenizer.Decode(prompt, skipSpecial: true),
+                tokenizer.Decode([.. result.Ids], skipSpecial: true).Trim(), result.Ids.Count, result.Terminated));
         }
 
         return samples;

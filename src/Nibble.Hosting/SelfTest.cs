@@ -51,7 +51,8 @@ public static class SelfTest
         }
         catch (Exception e) when (e is not (OutOfDeviceMemoryException or OutOfMemoryException))
         {
-            return new SelfTestResult(opCase.Op, name, false, double.PositiveInfinity, $"{e.GetType().Name}: {e.Message}");
+            return new SelfTestResult(
+                opCase.Op, name, false, double.PositiveInfinity, $"{e.GetType().Name}: {e.Message}");
         }
     }
 }

@@ -6,15 +6,16 @@ using Nibble.Tensors;
 namespace Nibble.Hosting;
 
 /// <summary>
-/// Writes what the first step of a run computes, so that another implementation can be compared with it: the rows, their
-/// logits, the loss and the gradient of every trained tensor before clipping.
+/// Writes what the first step of a run computes, so that another implementation can be compared with it: the rows,
+/// their logits, the loss and the gradient of every trained tensor before clipping.
 /// </summary>
 public static class StepTrace
 {
     /// <summary>Computes and writes.</summary>
-    /// <param name="run">The run; dropout counts, so set it to 0 to compare with an implementation that draws otherwise.</param>
-    /// <param name="path">safetensors file: <c>row{i}.input_ids</c> and <c>row{i}.labels</c> I32 [T], <c>row{i}.logits</c> F32 [T, V],
-    /// <c>loss</c> F32 [1], <c>gradient.{name}</c> F32.</param>
+    /// <param name="run">The run; dropout counts, so set it to 0 to compare with an
+    /// implementation that draws otherwise.</param>
+    /// <param name="path">safetensors file: <c>row{i}.input_ids</c> and <c>row{i}.labels</c> I32 [T],
+    /// <c>row{i}.logits</c> F32 [T, V], <c>loss</c> F32 [1], <c>gradient.{name}</c> F32.</param>
     /// <returns>The loss.</returns>
     public static double Write(PreparedRun run, string path)
     {
@@ -22,14 +23,17 @@ public static class StepTrace
         using var session = new ModelSession(run.Device.Backend, run.Layout());
         session.Load(run.Config.BaseModel);
         FineTuner.InitializeAdapter(session, run.Config);
-        var rows = run.Order.GetStep(0).MicroBatches.SelectMany(m => m.SampleIndices).Select(i => run.Data.Train[i]).ToArray();
+        var rows = run.Order.GetStep(0).MicroBatches.SelectMany(m => m.SampleIndices)
+            .Select(i => run.Data.Train[i]).ToArray();
         var tensors = new List<(string Name, SafetensorsType Type, long[] Shape, byte[] Bytes)>();
         for (var i = 0; i < rows.Length; i++)
         {
             var logits = Logits(session, rows[i]);
-            tensors.Add(($"row{i}.input_ids", SafetensorsType.I32, [rows[i].InputIds.Length], Bytes<int>(rows[i].InputIds)));
+            long[] shape = [rows[i].InputIds.Length, run.Model.VocabularySize];
+            tensors.Add(
+                ($"row{i}.input_ids", SafetensorsType.I32, [rows[i].InputIds.Length], Bytes<int>(rows[i].InputIds)));
             tensors.Add(($"row{i}.labels", SafetensorsType.I32, [rows[i].Labels.Length], Bytes<int>(rows[i].Labels)));
-            tensors.Add(($"row{i}.logits", SafetensorsType.F32, [rows[i].InputIds.Length, run.Model.VocabularySize], Bytes<float>(logits)));
+            tensors.Add(($"row{i}.logits", SafetensorsType.F32, shape, Bytes<float>(logits)));
         }
 
         var loss = Gradient(session, run, rows);
@@ -44,7 +48,8 @@ public static class StepTrace
         }
 
         using var writer = SafetensorsWriter.Create(
-            path, [.. tensors.Select(t => new SafetensorsDeclaration(t.Name, t.Type, t.Shape))], new Dictionary<string, string> { ["format"] = "pt" });
+            path, [.. tensors.Select(t => new SafetensorsDeclaration(t.Name, t.Type, t.Shape))],
+            new Dictionary<string, string> { ["format"] = "pt" });
         foreach (var (name, _, _, bytes) in tensors)
         {
             writer.Append(name, bytes);
@@ -79,8 +84,8 @@ public static class StepTrace
         {
             var batch = new Batch([row]);
             session.Decoder.Run(
-                batch, DecoderModel.Shape(batch, run.Plan.LogitsChunk, run.Plan.RecomputedLayers, backward: true), session.Arena,
-                1.0 / trained, new DropoutPlace((ulong)(uint)run.Config.Seed, 0, first), total);
+                batch, DecoderModel.Shape(batch, run.Plan.LogitsChunk, run.Plan.RecomputedLayers, backward: true),
+                session.Arena, 1.0 / trained, new DropoutPlace((ulong)(uint)run.Config.Seed, 0, first), total);
             first += row.InputIds.Length;
         }
 

@@ -16,7 +16,9 @@ internal sealed class TrackingObserver(TrackerGroup trackers, BackendChoice devi
             new(MetricNames.Epoch, log.Epoch),
             new(MetricNames.GlobalStep, log.StepsDone),
             new(MetricNames.TokensPerSecond, log.TokensPerSecond),
-            new(MetricNames.MemoryMaxActive, (device.ProcessMemoryBytes() ?? Environment.WorkingSet) / (double)(1L << 30)),
+            new(
+                MetricNames.MemoryMaxActive,
+                (device.ProcessMemoryBytes() ?? Environment.WorkingSet) / (double)(1L << 30)),
         };
         trackers.Log(log.StepsDone, log.Epoch, metrics);
     }

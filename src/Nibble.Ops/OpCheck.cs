@@ -12,7 +12,8 @@ public sealed record OpDifference(string Case, bool Passed, double Worst, string
 {
     /// <inheritdoc/>
     public override string ToString() =>
-        $"{Case}: {(Passed ? "ok" : "FAILED")}, worst error {Worst:G3} of its limit{(Where.Length == 0 ? "" : $" at {Where}")}";
+        $"{Case}: {(Passed ? "ok" : "FAILED")}, "
+        + $"worst error {Worst:G3} of its limit{(Where.Length == 0 ? "" : $" at {Where}")}";
 }
 
 /// <summary>The three checks every case goes through.</summary>
@@ -42,8 +43,11 @@ public static class OpCheck
         ArgumentNullException.ThrowIfNull(opCase);
         ArgumentNullException.ThrowIfNull(first);
         ArgumentNullException.ThrowIfNull(second);
-        var exact = OpRunner.Run(opCase, first).Select(o => o with { Tolerance = new Tolerance(ToleranceClass.Exact) }).ToList();
-        return Compare($"{opCase.Id} on {first.Name} and {second.Name}", exact, OpRunner.Run(opCase, second), first.ActivationType);
+        var exact = OpRunner.Run(opCase, first)
+            .Select(o => o with { Tolerance = new Tolerance(ToleranceClass.Exact) }).ToList();
+        return Compare(
+            $"{opCase.Id} on {first.Name} and {second.Name}", exact, OpRunner.Run(opCase, second),
+            first.ActivationType);
     }
 
     /// <summary>
@@ -146,17 +150,22 @@ public static class OpCheck
         }
 
         var allowed = Math.Ceiling(Tolerance.CodeShare * want.Values.Length);
-        return Worse(worst, apart, allowed, () => $"{want.Name}: {apart} codes of {want.Values.Length} are one step apart, {allowed} allowed");
+        return Worse(
+            worst, apart, allowed,
+            () => $"{want.Name}: {apart} codes of {want.Values.Length} are one step apart, {allowed} allowed");
     }
 
     private static string Place(OpOutput want, int i, double got, double limit) =>
-        $"{want.Name}[{i / want.Cols}, {i % want.Cols}] of [{want.Rows}, {want.Cols}]: expected {want.Values[i]:G9}, got {got:G9}, limit {limit:G3}";
+        $"{want.Name}[{i / want.Cols}, {i % want.Cols}] of [{want.Rows}, {want.Cols}]: expected {want.Values[i]:G9}, "
+        + $"got {got:G9}, limit {limit:G3}";
 
     private static OpDifference Worse(OpDifference worst, double error, double limit, Func<string> where)
     {
         // A NaN error compares false with everything: it is the worst there is.
         var share = error == 0 ? 0 : double.IsNaN(error) || limit == 0 ? double.PositiveInfinity : error / limit;
-        return share > worst.Worst ? worst with { Passed = worst.Passed && share <= 1, Worst = share, Where = where() } : worst;
+        return share > worst.Worst
+            ? worst with { Passed = worst.Passed && share <= 1, Worst = share, Where = where() }
+            : worst;
     }
 
     private static double Rms(double[] values)

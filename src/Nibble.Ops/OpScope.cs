@@ -224,7 +224,8 @@ public sealed class OpScope : IDisposable
         fixed (byte* first = bytes)
         {
             var copy = new TensorView(
-                (nint)first + (piece?.Lead ?? 0), view.DType, view.Rows, view.Cols, piece is null ? view.Cols : view.Stride);
+                (nint)first + (piece?.Lead ?? 0), view.DType, view.Rows, view.Cols,
+                piece is null ? view.Cols : view.Stride);
             var values = new double[view.Count];
             for (var i = 0; i < values.Length; i++)
             {
@@ -310,7 +311,8 @@ public sealed class OpScope : IDisposable
         if (at >= 0)
         {
             throw new GuardException(
-                $"{_case.Id} on {Backend.Name}: byte {from + at - piece.Lead} of {piece.View} is outside and was written");
+                $"{_case.Id} on {Backend.Name}: "
+                + $"byte {from + at - piece.Lead} of {piece.View} is outside and was written");
         }
     }
 

@@ -12,13 +12,14 @@ public static class OpsDocument
             """
             # Ops
 
-            Made from the cases in `src/Nibble.Ops`; a test compares this page with them. The contract of an op (formula, shapes, types,
-            aliasing, source) is the documentation of its method in `src/Nibble.Tensors/Ops/`.
+            Made from the cases in `src/Nibble.Ops`; a test compares this page with them. The contract of an op
+            (formula, shapes, types, aliasing, source) is the documentation of its method in `src/Nibble.Tensors/Ops/`.
 
-            Every case runs on every backend and is compared with the reference backend (scalar, double) within the tolerance of
-            [numerics.md](numerics.md); it runs twice and must give the same bits; guard bytes around every tensor and between its rows must
-            survive. *Gradients* counts the cases whose backward pass is also compared with central differences of the forward pass. *Strided*
-            counts those with odd row gaps and misaligned first elements.
+            Every case runs on every backend and is compared with the reference backend (scalar, double) within the
+            tolerance of [numerics.md](numerics.md); it runs twice and must give the same bits; guard bytes around every
+            tensor and between its rows must survive. *Gradients* counts the cases whose backward pass is also compared
+            with central differences of the forward pass. *Strided* counts those with odd row gaps and misaligned first
+            elements.
 
 
             """.ReplaceLineEndings("\n"));
@@ -26,10 +27,14 @@ public static class OpsDocument
         var ops = OpCases.All.GroupBy(c => c.Op).OrderBy(g => g.Key, StringComparer.Ordinal).ToList();
         foreach (var op in ops)
         {
-            text.Append($"| [{op.Key}](#{op.Key.ToLowerInvariant()}) | {op.Count()} | {op.Count(c => c.Layout == Layout.Strided)} | {op.Count(c => c.HasGradient)} |\n");
+            text.Append(
+                $"| [{op.Key}](#{op.Key.ToLowerInvariant()}) | {op.Count()} | "
+                + $"{op.Count(c => c.Layout == Layout.Strided)} | {op.Count(c => c.HasGradient)} |\n");
         }
 
-        text.Append($"| all | {OpCases.All.Count} | {OpCases.All.Count(c => c.Layout == Layout.Strided)} | {OpCases.All.Count(c => c.HasGradient)} |\n");
+        text.Append(
+            $"| all | {OpCases.All.Count} | {OpCases.All.Count(c => c.Layout == Layout.Strided)} | "
+            + $"{OpCases.All.Count(c => c.HasGradient)} |\n");
         foreach (var op in ops)
         {
             text.Append($"\n## {op.Key}\n\n");

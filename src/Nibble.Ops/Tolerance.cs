@@ -66,19 +66,28 @@ public readonly record struct Tolerance(ToleranceClass Class, int Terms = 1)
             "at most four roundings; a sum of two products may cancel, its error is that of terms up to 4 rms"),
         new(ToleranceClass.Elementwise, DType.BF16, 1.01, 0, 8, "one rounding of a binary32 result as above"),
         new(ToleranceClass.Function, DType.F32, 40, 16, 2,
-            "the argument of exp reaches 2^5 and its rounding becomes 2^5 u of the result; exp itself 2 u; a softmax sums K of them"),
+            "the argument of exp reaches 2^5 and its rounding becomes 2^5 u of the result; exp itself 2 u; "
+            + "a softmax sums K of them"),
         new(ToleranceClass.Function, DType.BF16, 1.01, 0, 40, "one rounding of a binary32 result as above"),
-        new(ToleranceClass.Norm, DType.F32, 4, 4, 4, "four roundings; the mean of K squares; a difference of two terms in the gradient"),
+        new(
+            ToleranceClass.Norm, DType.F32, 4, 4, 4,
+            "four roundings; the mean of K squares; a difference of two terms in the gradient"),
         new(ToleranceClass.Norm, DType.BF16, 3.1, 2, 8,
-            "the normalised value is rounded before the weight: at a tie it may fall a whole gap (2 u) away, and the result is rounded"),
+            "the normalised value is rounded before the weight: at a tie it may fall a whole gap (2 u) away, "
+            + "and the result is rounded"),
         new(ToleranceClass.Product, DType.F32, 2, 2, 4,
-            "K roundings of partial sums walk about 0.3 √K u rms; the largest of 10^5 elements is 4.5 deviations: 1.4 √K"),
-        new(ToleranceClass.Product, DType.BF16, 1.01, 0, 8, "one rounding of a binary32 sum; tensor cores cut instead of rounding"),
+            "K roundings of partial sums walk about 0.3 √K u rms; "
+            + "the largest of 10^5 elements is 4.5 deviations: 1.4 √K"),
+        new(
+            ToleranceClass.Product, DType.BF16, 1.01, 0, 8,
+            "one rounding of a binary32 sum; tensor cores cut instead of rounding"),
         new(ToleranceClass.Chain, DType.F32, 2, 4, 8, "the error of the first product goes through the second"),
         new(ToleranceClass.Chain, DType.BF16, 1.01, 6, 8,
             "the first product is rounded: an error below u of each term, summed like the terms, 6 deviations"),
         new(ToleranceClass.Attention, DType.F32, 8, 32, 4, "softmax as Function, weighted sum as Product"),
-        new(ToleranceClass.Attention, DType.BF16, 1.1, 4, 8, "p is rounded before p v: K errors of u p v, at most those of one term"),
+        new(
+            ToleranceClass.Attention, DType.BF16, 1.1, 4, 8,
+            "p is rounded before p v: K errors of u p v, at most those of one term"),
         new(ToleranceClass.AttentionGradient, DType.F32, 8, 96, 8,
             "as Attention; where p is peaked, dp - δ cancels down from several rms of dp"),
         new(ToleranceClass.AttentionGradient, DType.BF16, 2, 16, 8,

@@ -44,7 +44,8 @@ public sealed class Arena
         if (Used + bytes > Capacity)
         {
             throw new OutOfArenaException(
-                $"the memory plan reserved {Capacity} bytes; {Used} are in use and {bytes} more were asked for [{rows}, {cols}] {type}");
+                $"the memory plan reserved {Capacity} bytes; "
+                + $"{Used} are in use and {bytes} more were asked for [{rows}, {cols}] {type}");
         }
 
         var view = new TensorView(_base + (nint)Used, type, rows, cols);

@@ -7,7 +7,8 @@ public static class CodeTables
     [
         -1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f,
         -0.18477343022823334f, -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f,
-        0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f,
+        0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f,
+        0.7229568362236023f, 1.0f,
     ];
 
     private static readonly float[] Fp4Magnitudes =
@@ -38,7 +39,8 @@ public static class CodeTables
     /// <summary>The unsigned dynamic map, 256 ascending values.</summary>
     public static ReadOnlySpan<float> Unsigned => UnsignedMap;
 
-    /// <summary>The 15 midpoints between NF4 values: a value's code is the number of midpoints strictly below it.</summary>
+    /// <summary>The 15 midpoints between NF4 values: a value's code is the number of
+    /// midpoints strictly below it.</summary>
     public static ReadOnlySpan<float> Nf4Boundaries => Nf4Bounds;
 
     /// <summary>The 255 midpoints of <see cref="Signed"/>.</summary>
@@ -47,7 +49,8 @@ public static class CodeTables
     /// <summary>The 255 midpoints of <see cref="Unsigned"/>.</summary>
     public static ReadOnlySpan<float> UnsignedBoundaries => UnsignedBounds;
 
-    /// <summary>Thresholds on |x| in ascending order; the FP4 index above threshold i is <see cref="Fp4Indices"/>[i + 1].</summary>
+    /// <summary>Thresholds on |x| in ascending order; the FP4 index above threshold i is
+    /// <see cref="Fp4Indices"/>[i + 1].</summary>
     public static ReadOnlySpan<float> Fp4Boundaries => Fp4Thresholds;
 
     /// <summary>FP4 indices in ascending order of magnitude; bit 3 of a code is the sign.</summary>
@@ -64,7 +67,8 @@ public static class CodeTables
         return bounds;
     }
 
-    // bitsandbytes functional.py create_dynamic_map; linspace rounds once per element (fused multiply-add), as PyTorch does.
+    // bitsandbytes functional.py create_dynamic_map; linspace rounds once per element
+    // (fused multiply-add), as PyTorch does.
     private static float[] MakeDynamicMap(bool signed)
     {
         var values = new List<float>(256);

@@ -6,7 +6,8 @@ public enum MemoryKind
     /// <summary>The backend's own memory.</summary>
     Device,
 
-    /// <summary>Host memory that the backend's kernels can read in place; the same as <see cref="Device"/> on a CPU.</summary>
+    /// <summary>Host memory that the backend's kernels can read in place; the same as
+    /// <see cref="Device"/> on a CPU.</summary>
     PinnedHost,
 }
 
@@ -17,7 +18,8 @@ public abstract class DeviceMemory : IDisposable
     /// <param name="address">First byte, aligned to 256.</param>
     /// <param name="bytes">Its size.</param>
     /// <param name="kind">Where it lives.</param>
-    protected DeviceMemory(nint address, long bytes, MemoryKind kind) => (Address, Bytes, Kind) = (address, bytes, kind);
+    protected DeviceMemory(nint address, long bytes, MemoryKind kind) =>
+        (Address, Bytes, Kind) = (address, bytes, kind);
 
     /// <summary>First byte, aligned to 256.</summary>
     public nint Address { get; }

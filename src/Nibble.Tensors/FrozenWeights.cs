@@ -82,7 +82,8 @@ public sealed class FrozenLinear
     /// <summary>K.</summary>
     public int In { get; }
 
-    /// <summary>The weight as numbers, or none. For a quantised weight the plan may keep a resident copy here.</summary>
+    /// <summary>The weight as numbers, or none. For a quantised weight the plan may
+    /// keep a resident copy here.</summary>
     public TensorView Dense { get; set; }
 
     /// <summary>[1, N] or none.</summary>

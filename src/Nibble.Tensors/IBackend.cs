@@ -1,17 +1,18 @@
 namespace Nibble.Tensors;
 
 /// <summary>
-/// A device: its memory and its ops. One file per op under <c>Ops/</c> adds to this interface, so a backend without a twin
-/// does not compile. Ops are enqueued in call order and run in that order; <see cref="Synchronize"/> and
-/// <see cref="Download"/> wait. An instance is used by one thread at a time. The same calls give the same bits.
-/// Every op accepts strided views unless it says otherwise, and empty ones (zero rows).
+/// A device: its memory and its ops. One file per op under <c>Ops/</c> adds to this interface, so a backend without a
+/// twin does not compile. Ops are enqueued in call order and run in that order; <see cref="Synchronize"/> and
+/// <see cref="Download"/> wait. An instance is used by one thread at a time. The same calls give the same bits. Every
+/// op accepts strided views unless it says otherwise, and empty ones (zero rows).
 /// </summary>
 public partial interface IBackend : IDisposable
 {
     /// <summary>Device name for people.</summary>
     string Name { get; }
 
-    /// <summary>Type of activations, and of the compute copies of trained weights: F32 on a CPU, BF16 on a GPU.</summary>
+    /// <summary>Type of activations, and of the compute copies of trained weights: F32
+    /// on a CPU, BF16 on a GPU.</summary>
     DType ActivationType { get; }
 
     /// <summary>Scratch for dequantised weights, at least the largest quantised weight in <see cref="ActivationType"/>

@@ -5,8 +5,8 @@ namespace Nibble.Tensors;
 /// <param name="Offset">First element in the flat buffers.</param>
 /// <param name="Rows">Rows.</param>
 /// <param name="Cols">Columns.</param>
-/// <param name="Compute">Where products read it: [Rows, Cols] in the activation type, may be strided; none when the master
-/// itself is read.</param>
+/// <param name="Compute">Where products read it: [Rows, Cols] in the activation type, may be strided; none when
+/// the master itself is read.</param>
 /// <param name="ComputeScale">Factor applied when the compute copy is refreshed: LoRA's α/r on B, 1 on A.</param>
 /// <param name="LearningRateRatio">Factor on the step's learning rate (LoRA+).</param>
 /// <param name="Decays">Whether weight decay applies.</param>
@@ -23,8 +23,8 @@ public sealed record ParameterSlot(
     /// <summary>Elements.</summary>
     public int Count => Rows * Cols;
 
-    /// <summary>Whether moments stay F32 under an 8-bit optimizer: embeddings, whose rows are updated at very different rates
-    /// (T. Dettmers et al., "8-bit Optimizers", 2022, section 2.3).</summary>
+    /// <summary>Whether moments stay F32 under an 8-bit optimizer: embeddings, whose rows are updated at very different
+    /// rates (T. Dettmers et al., "8-bit Optimizers", 2022, section 2.3).</summary>
     public bool KeepsFullState { get; init; }
 }
 

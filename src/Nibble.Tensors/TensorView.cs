@@ -18,7 +18,8 @@ public readonly record struct TensorView
     {
         if (rows < 0 || cols < 0 || stride < cols)
         {
-            throw new ArgumentException($"expected rows, cols >= 0 and stride >= cols, got [{rows}, {cols}] stride {stride}");
+            throw new ArgumentException(
+                $"expected rows, cols >= 0 and stride >= cols, got [{rows}, {cols}] stride {stride}");
         }
 
         (Address, DType, Rows, Cols, Stride) = (address, type, rows, cols, stride);
@@ -106,7 +107,8 @@ public readonly record struct TensorView
     {
         if (start < 0 || count < 0 || start + (long)count > extent)
         {
-            throw new ArgumentOutOfRangeException(what, $"expected a range within 0..{extent}, got {start}..{start + (long)count}");
+            throw new ArgumentOutOfRangeException(
+                what, $"expected a range within 0..{extent}, got {start}..{start + (long)count}");
         }
     }
 }

@@ -8,10 +8,11 @@ namespace Nibble.Cli.Shell;
 internal static class CommandLine
 {
     private const string Description =
-        "Nibble fine-tunes language models in 4-bit (QLoRA). A run is an Axolotl-style YAML file; any of its keys can be given "
-        + "as a flag after it: nibble train run.yml --learning_rate 1e-4 --datasets.0.path rows.jsonl\n\n"
-        + "Exit codes: 0 ok, 1 the work failed or a gate said no, 2 bad usage or config, 3 no suitable device or memory, "
-        + "130 interrupted.";
+        "Nibble fine-tunes language models in 4-bit (QLoRA). A run is an Axolotl-style YAML file; "
+        + "any of its keys can be given as a flag after it: "
+        + "nibble train run.yml --learning_rate 1e-4 --datasets.0.path rows.jsonl\n\n"
+        + "Exit codes: 0 ok, 1 the work failed or a gate said no, 2 bad usage or config, "
+        + "3 no suitable device or memory, 130 interrupted.";
 
     /// <summary>Runs a command line.</summary>
     /// <param name="args">Arguments of the process.</param>
@@ -73,7 +74,8 @@ internal static class CommandLine
             return ExitCode.BadInput;
         }
 
-        if (ReferenceEquals(parsed.CommandResult.Command, root) && args.FirstOrDefault(a => !a.StartsWith('-')) is { } typed)
+        if (ReferenceEquals(parsed.CommandResult.Command, root)
+            && args.FirstOrDefault(a => !a.StartsWith('-')) is { } typed)
         {
             var verbs = root.Subcommands.Select(v => v.Name).ToList();
             var nearest = NearestName.Find(typed, verbs);

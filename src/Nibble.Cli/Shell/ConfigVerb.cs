@@ -8,7 +8,8 @@ internal abstract class ConfigVerb : Verb
 {
     private readonly Argument<string> _config = new("config")
     {
-        Description = "YAML file of the run. Every key of it can be overridden after it: --key value, --key.0.sub value.",
+        Description =
+            "YAML file of the run. Every key of it can be overridden after it: --key value, --key.0.sub value.",
     };
 
     private readonly Option<string?> _device = new("--device")

@@ -5,8 +5,8 @@ using System.CommandLine.Invocation;
 namespace Nibble.Cli.Shell;
 
 /// <summary>
-/// The library's help page, which knows nothing of config keys: where it speaks of additional arguments, this one says what they
-/// are.
+/// The library's help page, which knows nothing of config keys: where it speaks of additional
+/// arguments, this one says what they are.
 /// </summary>
 /// <param name="page">The library's.</param>
 internal sealed class HelpPage(HelpAction page) : SynchronousCommandLineAction

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Nibble.Cli.Shell;
 
 /// <summary>
-/// Ctrl-C and SIGTERM. Outside <see cref="Graceful"/> the first leaves at once with exit code 130; inside it the first asks
-/// the work to stop in its own time and the second leaves at once.
+/// Ctrl-C and SIGTERM. Outside <see cref="Graceful"/> the first leaves at once with exit code 130; inside it the first
+/// asks the work to stop in its own time and the second leaves at once.
 /// </summary>
 internal sealed class Interruption : IDisposable
 {

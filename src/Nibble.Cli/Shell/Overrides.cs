@@ -25,7 +25,8 @@ internal static class Overrides
         {
             var command = arguments.CommandResult.Command;
             throw new UsageException(
-                $"config keys come after the {command.Arguments[0].Name}: nibble {command.Name} <{command.Arguments[0].Name}> {subject} …");
+                $"config keys come after the {command.Arguments[0].Name}: "
+                + $"nibble {command.Name} <{command.Arguments[0].Name}> {subject} …");
         }
     }
 }

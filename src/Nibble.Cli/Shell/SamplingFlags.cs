@@ -44,7 +44,8 @@ internal sealed class SamplingFlags
         var (length, temperature) = (arguments.GetValue(_length), arguments.GetValue(_temperature));
         var (topK, topP) = (arguments.GetValue(_topK), arguments.GetValue(_topP));
         Require(length >= 1, $"--max-new-tokens takes at least 1, found {length}.");
-        Require(temperature >= 0 && double.IsFinite(temperature), $"--temperature takes at least 0, found {temperature}.");
+        Require(
+            temperature >= 0 && double.IsFinite(temperature), $"--temperature takes at least 0, found {temperature}.");
         Require(topK >= 0, $"--top-k takes at least 0, found {topK}.");
         Require(topP is > 0 and <= 1, $"--top-p takes a probability above 0 and up to 1, found {topP}.");
         return new SamplingOptions(length, temperature, topK, topP, seed);

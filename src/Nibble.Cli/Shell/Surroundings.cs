@@ -16,5 +16,6 @@ internal static class Surroundings
     public static bool DumbTerminal { get; } = Environment.GetEnvironmentVariable("TERM") == "dumb";
 
     /// <summary>The command as typed, without the program's folder.</summary>
-    public static string CommandLine { get; } = string.Join(' ', Environment.GetCommandLineArgs().Skip(1).Prepend("nibble"));
+    public static string CommandLine { get; } = string.Join(
+        ' ', Environment.GetCommandLineArgs().Skip(1).Prepend("nibble"));
 }

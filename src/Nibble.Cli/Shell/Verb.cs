@@ -2,7 +2,8 @@ using System.CommandLine;
 
 namespace Nibble.Cli.Shell;
 
-/// <summary>One verb: its arguments, and what it does. A new verb is one file and one line in <see cref="Verbs.VerbTable"/>.</summary>
+/// <summary>One verb: its arguments, and what it does. A new verb is one file and one line in
+/// <see cref="Verbs.VerbTable"/>.</summary>
 internal abstract class Verb : Command
 {
     /// <summary>Names the verb.</summary>

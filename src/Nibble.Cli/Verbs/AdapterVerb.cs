@@ -44,11 +44,12 @@ internal abstract class AdapterVerb : ConfigVerb
         }
 
         var folder = named ?? config.OutputDir;
-        return File.Exists(Path.Combine(folder, AdapterFileNames.Config)) || (config.Lora is null && AdapterRuntime.IsModel(folder))
+        return File.Exists(Path.Combine(folder, AdapterFileNames.Config))
+            || (config.Lora is null && AdapterRuntime.IsModel(folder))
             ? folder
             : throw new UsageException(
-                $"{folder}: expected an adapter, found no {AdapterFileNames.Config}. Train first, name another folder with --adapter, "
-                + "or take the base model alone with --base.");
+                $"{folder}: expected an adapter, found no {AdapterFileNames.Config}. Train first, "
+                + "name another folder with --adapter, or take the base model alone with --base.");
     }
 
     /// <summary>Loads model and adapter.</summary>
@@ -57,7 +58,8 @@ internal abstract class AdapterVerb : ConfigVerb
     /// <param name="maxTokens">Most tokens of a sequence.</param>
     /// <param name="passTokens">Most tokens of an evaluation pass.</param>
     /// <param name="terminal">Told what is loaded.</param>
-    protected static AdapterRuntime Open(RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal) =>
+    protected static AdapterRuntime Open(
+        RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal) =>
         AdapterRuntime.Open(What(config, adapter, maxTokens, passTokens, terminal));
 
     /// <summary>What to load of a run, said before it is.</summary>

@@ -36,7 +36,8 @@ internal sealed class ChatVerb : AdapterVerb
         var context = arguments.GetValue(_context);
         if (context <= sampling.MaxNewTokens)
         {
-            throw new UsageException($"--context {context} leaves no room beside --max-new-tokens {sampling.MaxNewTokens}.");
+            throw new UsageException(
+                $"--context {context} leaves no room beside --max-new-tokens {sampling.MaxNewTokens}.");
         }
 
         var adapter = AdapterFolder(arguments, config);
@@ -71,7 +72,8 @@ internal sealed class ChatVerb : AdapterVerb
             if (prompt.Length + sampling.MaxNewTokens > context)
             {
                 session.Terminal.Warn(
-                    $"the conversation has {prompt.Length} tokens and leaves no room in --context {context}: /reset begins anew.");
+                    $"the conversation has {prompt.Length} tokens and leaves no room in --context "
+                    + $"{context}: /reset begins anew.");
                 messages.RemoveAt(messages.Count - 1);
                 continue;
             }
@@ -86,7 +88,8 @@ internal sealed class ChatVerb : AdapterVerb
         return ExitCode.Ok;
     }
 
-    private static List<ChatMessage> Opening(string? system) => system is null ? [] : [new ChatMessage("system", system)];
+    private static List<ChatMessage> Opening(string? system) =>
+        system is null ? [] : [new ChatMessage("system", system)];
 
     private static string? ReadTurn(Terminal terminal)
     {

@@ -21,7 +21,9 @@ internal sealed class CheckVerb : ConfigVerb
     private readonly Option<bool> _json = JsonOption();
 
     public CheckVerb()
-        : base("check", "Check config and rows without a model: every key honoured, built in or refused; every row tokenised.")
+        : base(
+            "check",
+            "Check config and rows without a model: every key honoured, built in or refused; every row tokenised.")
     {
         Add(_configOnly);
         Add(_json);
@@ -65,7 +67,8 @@ internal sealed class CheckVerb : ConfigVerb
         {
             data = session.Interruption.Graceful(stop => Preparation.Watch(
                 terminal,
-                progress => DatasetBuilder.Build(loaded.Config, HfTokenizer.Load(loaded.Config.TokenizerPath), progress, stop)));
+                progress => DatasetBuilder.Build(
+                    loaded.Config, HfTokenizer.Load(loaded.Config.TokenizerPath), progress, stop)));
         }
 
         if (json)
@@ -75,8 +78,10 @@ internal sealed class CheckVerb : ConfigVerb
         else if (data is not null)
         {
             DataView.Show(terminal, loaded.Config, data.Report);
-            var order = TrainingOrder.Create(data.Train, loaded.Config.Batch, loaded.Config.Sequence, loaded.Config.Seed);
-            terminal.Line($"{Words.Count(order.TotalSteps)} optimizer steps, {Words.Count(order.StepsPerEpoch)} an epoch.");
+            var order = TrainingOrder.Create(
+                data.Train, loaded.Config.Batch, loaded.Config.Sequence, loaded.Config.Seed);
+            terminal.Line(
+                $"{Words.Count(order.TotalSteps)} optimizer steps, {Words.Count(order.StepsPerEpoch)} an epoch.");
         }
 
         return ExitCode.Ok;

@@ -57,7 +57,9 @@ internal sealed class DoctorVerb : Verb
 
         foreach (var library in found.Libraries)
         {
-            sheet.Add(library.Name, library.Path is null ? "not found" : $"{library.Version ?? "unknown version"}, {library.Path}");
+            sheet.Add(
+                library.Name,
+                library.Path is null ? "not found" : $"{library.Version ?? "unknown version"}, {library.Path}");
         }
 
         foreach (var missing in found.Missing)

@@ -67,7 +67,8 @@ internal sealed class EvaluateVerb : AdapterVerb
             if (data.Eval.Length == 0)
             {
                 throw new UsageException(
-                    "there are no evaluation rows: set test_datasets or val_set_size, e.g. --test_datasets.0.path rows.jsonl.");
+                    "there are no evaluation rows: set test_datasets or val_set_size, e.g. "
+                    + "--test_datasets.0.path rows.jsonl.");
             }
 
             var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
@@ -109,7 +110,9 @@ internal sealed class EvaluateVerb : AdapterVerb
                     .Add("rows", $"{Words.Count(data.Eval.Length)}, {Words.Count(tokens)} tokens")
                     .Add("loss", Words.Loss(loss))
                     .Add("perplexity", Math.Exp(loss).ToString("0.000", CultureInfo.InvariantCulture))
-                    .Add("time", $"{Words.Duration(seconds)}, {Words.Count((long)(tokens / Math.Max(seconds, 1e-9)))} tokens/s")
+                    .Add(
+                        "time",
+                        $"{Words.Duration(seconds)}, {Words.Count((long)(tokens / Math.Max(seconds, 1e-9)))} tokens/s")
                     .Show(session.Terminal);
                 answers?.Show(session.Terminal);
             }

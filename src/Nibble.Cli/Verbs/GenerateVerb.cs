@@ -16,7 +16,8 @@ internal sealed class GenerateVerb : AdapterVerb
         HelpName = "text",
     };
 
-    private readonly Option<string?> _system = new("--system") { Description = "System message of a chat prompt.", HelpName = "text" };
+    private readonly Option<string?> _system =
+        new("--system") { Description = "System message of a chat prompt.", HelpName = "text" };
 
     private readonly Option<bool> _raw = new("--raw")
     {
@@ -61,7 +62,8 @@ internal sealed class GenerateVerb : AdapterVerb
         var prompt = raw ? tokenizer.Encode(text)
             : chat ? PromptEncoder.Chat(config.Data, tokenizer, messages)
             : PromptEncoder.AsTrained(config.Data, tokenizer, messages);
-        using var runtime = Open(config, adapter, prompt.Length + sampling.MaxNewTokens, prompt.Length, session.Terminal);
+        using var runtime = Open(
+            config, adapter, prompt.Length + sampling.MaxNewTokens, prompt.Length, session.Terminal);
         var stream = new TextStream(session.Terminal, runtime.Tokenizer);
         return session.Interruption.Graceful(stop =>
         {
@@ -70,7 +72,9 @@ internal sealed class GenerateVerb : AdapterVerb
             var seconds = TimeProvider.System.GetElapsedTime(started).TotalSeconds;
             stream.End();
             session.Terminal.Note($"{prompt.Length} + {result.Ids.Count} tokens in {Words.Duration(seconds)}, "
-                + (result.Terminated ? "ended by the model" : stop.IsCancellationRequested ? "interrupted" : "cut at --max-new-tokens"));
+                + (result.Terminated ? "ended by the model"
+                    : stop.IsCancellationRequested ? "interrupted"
+                    : "cut at --max-new-tokens"));
             return stop.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.Ok;
         });
     }

@@ -66,7 +66,8 @@ internal sealed class OverlapVerb : Verb
         Show(report, finder.Rows, session.Terminal);
         if (drop is not null)
         {
-            session.Terminal.Line($"{drop}: {report.Passages - report.Dropped:N0} passages kept, {report.Dropped:N0} dropped.");
+            session.Terminal.Line(
+                $"{drop}: {report.Passages - report.Dropped:N0} passages kept, {report.Dropped:N0} dropped.");
         }
 
         return report.HeldOutRows > 0 && drop is null ? ExitCode.Failed : ExitCode.Ok;
@@ -109,7 +110,8 @@ internal sealed class OverlapVerb : Verb
 
         terminal.Line(string.Create(
             CultureInfo.InvariantCulture,
-            $"{report.HeldOutRows} of {rows} held-out rows occur in {report.Dropped:N0} of {report.Passages:N0} passages."));
+            $"{report.HeldOutRows} of {rows} held-out rows occur in {report.Dropped:N0} of "
+            + $"{report.Passages:N0} passages."));
     }
 
     private static string Label(OverlapKind kind) => kind switch

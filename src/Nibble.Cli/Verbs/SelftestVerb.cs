@@ -18,12 +18,15 @@ internal sealed class SelftestVerb : Verb
         DefaultValueFactory = _ => "auto",
     };
 
-    private readonly Option<string?> _filter = new("--filter") { Description = "Only cases whose name contains this.", HelpName = "text" };
+    private readonly Option<string?> _filter =
+        new("--filter") { Description = "Only cases whose name contains this.", HelpName = "text" };
 
     private readonly Option<bool> _json = JsonOption();
 
     public SelftestVerb()
-        : base("selftest", "Run every op case on a device against the double-precision reference; exit code 1 on a difference.")
+        : base(
+            "selftest",
+            "Run every op case on a device against the double-precision reference; exit code 1 on a difference.")
     {
         _device.Validators.Add(result =>
         {
@@ -55,7 +58,8 @@ internal sealed class SelftestVerb : Verb
         var results = session.Interruption.Graceful(stop =>
         {
             var done = new List<SelfTestResult>();
-            foreach (var result in SelfTest.Run(options, filter, name => terminal.Note($"device: {device = name}"), stop))
+            foreach (var result in SelfTest.Run(
+                options, filter, name => terminal.Note($"device: {device = name}"), stop))
             {
                 done.Add(result);
                 if (!result.Passed)
@@ -93,14 +97,16 @@ internal sealed class SelftestVerb : Verb
         {
             var failed = op.Count(r => !r.Passed);
             table.AddRow(
-                new Text(op.Key), new Text($"{op.Count()}"), new Text($"{failed}", new Style(failed == 0 ? Color.Green : Color.Red)),
+                new Text(op.Key), new Text($"{op.Count()}"),
+                new Text($"{failed}", new Style(failed == 0 ? Color.Green : Color.Red)),
                 new Text(op.Max(r => r.Worst).ToString("0.000", CultureInfo.InvariantCulture)));
         }
 
         terminal.Console.Write(table);
     }
 
-    private static void ShowJson(Terminal terminal, string device, List<SelfTestResult> results) => Json.Show(terminal, json =>
+    private static void ShowJson(Terminal terminal, string device, List<SelfTestResult> results) =>
+        Json.Show(terminal, json =>
     {
         json.WriteString("device", device);
         json.WriteNumber("cases", results.Count);

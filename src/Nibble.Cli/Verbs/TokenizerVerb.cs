@@ -34,7 +34,8 @@ internal sealed class TokenizerVerb : Verb
     };
 
     public TokenizerVerb()
-        : base("tokenizer", "Train a byte-level BPE tokenizer of the Qwen2 kind, with ChatML turns, on text of your own.")
+        : base(
+            "tokenizer", "Train a byte-level BPE tokenizer of the Qwen2 kind, with ChatML turns, on text of your own.")
     {
         Add(_folder);
         Add(_files);

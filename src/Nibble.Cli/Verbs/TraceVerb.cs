@@ -16,7 +16,10 @@ internal sealed class TraceVerb : ConfigVerb
     };
 
     public TraceVerb()
-        : base("trace", "Write what the first step computes (rows, logits, loss, gradients), to compare with other implementations.") =>
+        : base(
+            "trace",
+            "Write what the first step computes (rows, logits, loss, gradients), "
+            + "to compare with other implementations.") =>
         Add(_out);
 
     /// <inheritdoc/>

@@ -13,12 +13,14 @@ internal sealed class TrainVerb : ConfigVerb
 {
     private readonly Option<bool> _resume = new("--resume")
     {
-        Description = "Continue from the newest sound checkpoint of output_dir when there is one (auto_resume_from_checkpoints).",
+        Description =
+            "Continue from the newest sound checkpoint of output_dir when there is one (auto_resume_from_checkpoints).",
         Arity = ArgumentArity.Zero,
     };
 
     public TrainVerb()
-        : base("train", "Show the plan, fine-tune, evaluate, write checkpoints and the adapter, and validate it.") => Add(_resume);
+        : base("train", "Show the plan, fine-tune, evaluate, write checkpoints and the adapter, and validate it.") =>
+            Add(_resume);
 
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
@@ -58,7 +60,9 @@ internal sealed class TrainVerb : ConfigVerb
         }
 
         var sheet = new Sheet(result.Outcome == TrainingOutcome.StoppedEarly ? "Stopped early" : "Done")
-            .Add("steps", $"{Words.Count(result.Steps)}, {Words.Count(result.Tokens)} tokens in {Words.Duration(result.Seconds)}")
+            .Add(
+                "steps",
+                $"{Words.Count(result.Steps)}, {Words.Count(result.Tokens)} tokens in {Words.Duration(result.Seconds)}")
             .Add("train loss", Words.Loss(result.TrainLoss));
         if (result.EvalLossAfter is { } after)
         {
@@ -69,9 +73,11 @@ internal sealed class TrainVerb : ConfigVerb
 
         var report = result.Validation;
         sheet.AddIf("validation", report is null ? null : report.Passed
-            ? $"passed: {Words.Plural(report.Count(CheckStatus.Pass), "check")}, {Words.Plural(report.Count(CheckStatus.Warn), "warning")}"
+            ? $"passed: {Words.Plural(report.Count(CheckStatus.Pass), "check")}, "
+                + $"{Words.Plural(report.Count(CheckStatus.Warn), "warning")}"
             : $"FAILED: {report.Count(CheckStatus.Fail)} of {Words.Plural(report.Findings.Count, "check")}");
-        sheet.Add(AdapterRuntime.IsModel(result.AdapterFolder) ? "model" : "adapter", result.AdapterFolder).Show(terminal);
+        sheet.Add(AdapterRuntime.IsModel(result.AdapterFolder) ? "model" : "adapter", result.AdapterFolder)
+            .Show(terminal);
         if (report is { Passed: false })
         {
             ValidationView.ShowProblems(terminal, report);

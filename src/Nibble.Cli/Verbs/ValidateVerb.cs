@@ -26,7 +26,8 @@ internal sealed class ValidateVerb : Verb
         HelpName = "folder",
     };
 
-    private readonly Option<string?> _device = new("--device") { Description = "auto, cpu, cuda or cuda:N.", HelpName = "name" };
+    private readonly Option<string?> _device =
+        new("--device") { Description = "auto, cpu, cuda or cuda:N.", HelpName = "name" };
 
     private readonly Option<bool> _filesOnly = new("--files-only")
     {
@@ -49,7 +50,8 @@ internal sealed class ValidateVerb : Verb
     private readonly Option<bool> _json = JsonOption();
 
     public ValidateVerb()
-        : base("validate", "The deployment gate: examine a checkpoint or adapter; exit code 1 when it must not be used.")
+        : base(
+            "validate", "The deployment gate: examine a checkpoint or adapter; exit code 1 when it must not be used.")
     {
         TreatUnmatchedTokensAsErrors = false;
         Add(_folder);

@@ -30,7 +30,8 @@ internal sealed class AnswersView
     {
         (_answers, _wish, _seconds) = (answers, wish, seconds);
         _isBashMissing = wish.Bash && !BashSyntax.IsInstalled();
-        IReadOnlyList<bool>? parsed = wish.Bash && !_isBashMissing ? [.. answers.Select(a => BashSyntax.Parses(a.Text))] : null;
+        IReadOnlyList<bool>? parsed =
+            wish.Bash && !_isBashMissing ? [.. answers.Select(a => BashSyntax.Parses(a.Text))] : null;
         _metrics = AnswerMetrics.Of(answers, parsed);
         if (wish.File is { } file)
         {
@@ -46,7 +47,8 @@ internal sealed class AnswersView
     /// <param name="terminal">Told how far it is.</param>
     /// <param name="stop">Cancels.</param>
     public static AnswersView Collect(
-        AdapterRuntime runtime, IReadOnlyList<AnswerPrompt> prompts, AnswerWish wish, Terminal terminal, CancellationToken stop)
+        AdapterRuntime runtime, IReadOnlyList<AnswerPrompt> prompts, AnswerWish wish, Terminal terminal,
+        CancellationToken stop)
     {
         terminal.Note($"answering {Words.Count(prompts.Count)} rows");
         var started = TimeProvider.System.GetTimestamp();
@@ -98,7 +100,8 @@ internal sealed class AnswersView
     });
 
     private string Rate(double share) => string.Create(
-        CultureInfo.InvariantCulture, $"{share * 100:0.0} % ({Math.Round(share * _metrics.Rows):0} of {_metrics.Rows})");
+        CultureInfo.InvariantCulture,
+        $"{share * 100:0.0} % ({Math.Round(share * _metrics.Rows):0} of {_metrics.Rows})");
 
     private static string OneLine(string text) => text.Replace("\n", "⏎", StringComparison.Ordinal);
 
@@ -108,7 +111,8 @@ internal sealed class AnswersView
         for (var i = 0; i < answers.Count; i++)
         {
             var answer = answers[i];
-            using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+            using (var json = new Utf8JsonWriter(
+                stream, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
             {
                 json.WriteStartObject();
                 json.WriteString("origin", answer.Origin);

@@ -26,8 +26,13 @@ internal static class BenchView
         var sheet = new Sheet(title.Length == 0 ? result.Name : title);
         sheet.Add("run", result.Name)
             .Add("plan", result.Plan)
-            .Add("step", Text($"{result.SecondsPerStep:0.0000} s, {result.TokensPerStep / result.SecondsPerStep:N0} tokens/s"))
-            .Add("matrix rate", Text($"{result.MatrixFlops / result.SecondsPerStep / 1e12:0} TFLOP/s useful, {Words.Percent(result.MatrixShare)} of a large product's"))
+            .Add(
+                "step",
+                Text($"{result.SecondsPerStep:0.0000} s, {result.TokensPerStep / result.SecondsPerStep:N0} tokens/s"))
+            .Add(
+                "matrix rate",
+                Text($"{result.MatrixFlops / result.SecondsPerStep / 1e12:0} TFLOP/s useful, ")
+                + $"{Words.Percent(result.MatrixShare)} of a large product's")
             .Add("memory", Memory(result));
         if (result.BusyShare is { } busy)
         {
@@ -61,25 +66,33 @@ internal static class BenchView
         Directory.CreateDirectory(folder);
         var date = TimeProvider.System.GetUtcNow().ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
         var text = new StringBuilder();
-        text.Append(Text($"# Training steps on {rows[0].Result.Device}\n\nMade by `{command}` on {date}. Synthetic weights and rows, the real "));
-        text.Append("trainer; `floor` is the useful matrix work at the rate of a large bf16 product measured in the same run.\n\n");
-        text.Append("| run | s / step | tokens/s | floor, s | matrix share | device memory, GiB (ledger) | plan |\n|---|---|---|---|---|---|---|\n");
+        text.Append($"# Training steps on {rows[0].Result.Device}\n\nMade by `{command}` on {date}. ");
+        text.Append("Synthetic weights and rows, the real trainer; `floor` is the useful matrix work ");
+        text.Append("at the rate of a large bf16 product measured in the same run.\n\n");
+        text.Append("| run | s / step | tokens/s | floor, s | matrix share | device memory, GiB (ledger) | plan |\n");
+        text.Append("|---|---|---|---|---|---|---|\n");
         foreach (var (title, r) in rows)
         {
-            text.Append(Text(
-                $"| {(title.Length == 0 ? r.Name : title)} | {r.SecondsPerStep:0.0000} | {r.TokensPerStep / r.SecondsPerStep:N0} | {r.MatrixFlops / r.PeakRate:0.0000} | {100 * r.MatrixShare:0} % | {Memory(r)} | {r.Plan} |\n"));
+            text.Append($"| {(title.Length == 0 ? r.Name : title)} ");
+            text.Append(Text($"| {r.SecondsPerStep:0.0000} | {r.TokensPerStep / r.SecondsPerStep:N0} "));
+            text.Append(Text($"| {r.MatrixFlops / r.PeakRate:0.0000} | {100 * r.MatrixShare:0} % "));
+            text.Append($"| {Memory(r)} | {r.Plan} |\n");
         }
 
         foreach (var (title, r) in rows.Where(r => r.Result.Profile.Count > 0))
         {
-            text.Append(Text($"\n## {(title.Length == 0 ? r.Name : title)}: where a step goes\n\n| op | ms | calls | share |\n|---|---|---|---|\n"));
+            text.Append($"\n## {(title.Length == 0 ? r.Name : title)}: where a step goes\n\n");
+            text.Append("| op | ms | calls | share |\n|---|---|---|---|\n");
             var total = r.Profile.Sum(p => p.Seconds);
             foreach (var p in r.Profile)
             {
-                text.Append(Text($"| {p.Op} | {1e3 * p.Seconds:0.000} | {p.Calls} | {100 * p.Seconds / total:0.0} % |\n"));
+                text.Append(
+                    Text($"| {p.Op} | {1e3 * p.Seconds:0.000} | {p.Calls} | {100 * p.Seconds / total:0.0} % |\n"));
             }
 
-            text.Append("\nEvery op is waited for here, which costs small ones some microseconds each; the step above does not wait.\n");
+            text.Append(
+                "\nEvery op is waited for here, which costs small ones some microseconds each; "
+                + "the step above does not wait.\n");
         }
 
         AtomicFile.WriteAllText(Path.Combine(folder, "train.md"), text.ToString());

@@ -78,7 +78,8 @@ internal static class DataView
         var kept = $"{Words.Count(summary.SamplesKept)} samples kept";
         if (summary.RowsRead > 0)
         {
-            kept = $"{Words.Count(summary.RowsRead)} rows read, {kept}" + (isSplit ? " after the validation split" : "");
+            kept = $"{Words.Count(summary.RowsRead)} rows read, {kept}"
+                + (isSplit ? " after the validation split" : "");
         }
 
         sheet.Add(side, kept + (lost.Count == 0 ? "" : $"; dropped: {string.Join(", ", lost)}")

@@ -22,8 +22,8 @@ internal static class KeyView
         foreach (var key in keys)
         {
             table.AddRow(
-                new Text(key.Key), new Text(Short(key.Value)), new Text(key.Source), new Text(Word(key.Status), Colour(key.Status)),
-                new Text(key.Effective));
+                new Text(key.Key), new Text(Short(key.Value)), new Text(key.Source),
+                new Text(Word(key.Status), Colour(key.Status)), new Text(key.Effective));
         }
 
         terminal.Console.Write(table);

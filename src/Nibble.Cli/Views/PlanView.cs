@@ -63,7 +63,8 @@ internal static class PlanView
             return $"none: decoder weights in {run.Format.DenseType}";
         }
 
-        return $"{code.ToString().ToUpperInvariant()}, blocks of 64, {(run.Format.Nested ? "double quantization" : "F32 scales")}; "
+        return $"{code.ToString().ToUpperInvariant()}, blocks of 64, "
+            + $"{(run.Format.Nested ? "double quantization" : "F32 scales")}; "
             + $"embeddings and head {run.Format.TableType}"
             + (run.Model.Quantization is null ? ", quantised while loading" : ", as saved");
     }
@@ -73,14 +74,18 @@ internal static class PlanView
         var model = run.Model;
         var all = model.ParameterCount + (run.Config.Lora is null ? 0 : run.TrainableParameters);
         new Sheet("Model")
-            .Add("base model", $"{run.Config.BaseModel} ({model.Family}, {model.Layers} layers, width {model.HiddenSize}, "
-                + $"{model.Heads} heads of {model.HeadDim} on {model.KvHeads}, vocabulary {Words.Count(model.VocabularySize)})")
+            .Add(
+                "base model",
+                $"{run.Config.BaseModel} ({model.Family}, {model.Layers} layers, width {model.HiddenSize}, "
+                + $"{model.Heads} heads of {model.HeadDim} on {model.KvHeads}, "
+                + $"vocabulary {Words.Count(model.VocabularySize)})")
             .Add("weights", Quantization(run))
             .Add("adapter", Adapter(run.Config.Lora))
             .AddIf("starts from", run.Config.Lora?.InitialAdapter)
             .Add("parameters", string.Create(
                 CultureInfo.InvariantCulture,
-                $"trainable params: {run.TrainableParameters:N0} || all params: {all:N0} || trainable%: {100.0 * run.TrainableParameters / all:0.0000}"))
+                $"trainable params: {run.TrainableParameters:N0} || all params: {all:N0} || trainable%: "
+                + $"{100.0 * run.TrainableParameters / all:0.0000}"))
             .Add("config", KeySummary(run.Loaded))
             .Show(terminal);
     }
@@ -95,7 +100,8 @@ internal static class PlanView
     {
         int Count(KeyStatus status) => loaded.Keys.Count(k => k.Status == status);
         var ignored = Count(KeyStatus.Ignored);
-        return $"{loaded.Keys.Count} keys given: {Count(KeyStatus.Honoured)} honoured, {Count(KeyStatus.Equivalent)} built in"
+        return $"{loaded.Keys.Count} keys given: {Count(KeyStatus.Honoured)} honoured, "
+            + $"{Count(KeyStatus.Equivalent)} built in"
             + (ignored == 0 ? "" : $", {ignored} unknown and ignored") + " (nibble check lists them)";
     }
 
@@ -105,14 +111,19 @@ internal static class PlanView
         var timeline = run.Timeline;
         var name = optimizer.Kind == OptimizerKind.AdamW8Bit ? "AdamW, 8-bit states" : "AdamW, F32 states";
         new Sheet("Steps")
-            .Add("optimizer steps", $"{Words.Count(timeline.TotalSteps)} of {batch.MicroBatchSize} x {batch.AccumulationSteps} "
+            .Add(
+                "optimizer steps",
+                $"{Words.Count(timeline.TotalSteps)} of {batch.MicroBatchSize} x {batch.AccumulationSteps} "
                 + (run.Config.Sequence.SamplePacking ? "packed sequences" : "rows")
                 + $", {Words.Count(timeline.StepsPerEpoch)} an epoch; {run.Workload.MeanStep:0} tokens on average, "
                 + $"{Words.Count(run.Workload.LargestStep)} at most")
             .Add("optimizer", string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name}; betas {optimizer.Beta1}, {optimizer.Beta2}, epsilon {optimizer.Epsilon:0.#e+0}, weight decay {optimizer.WeightDecay}, ")
-                + (optimizer.MaxGradNorm > 0 ? $"gradient norm clipped to {optimizer.MaxGradNorm.ToString(CultureInfo.InvariantCulture)}" : "no clipping"))
+                $"{name}; betas {optimizer.Beta1}, {optimizer.Beta2}, epsilon {optimizer.Epsilon:0.#e+0}, "
+                + $"weight decay {optimizer.WeightDecay}, ")
+                + (optimizer.MaxGradNorm > 0
+                    ? $"gradient norm clipped to {optimizer.MaxGradNorm.ToString(CultureInfo.InvariantCulture)}"
+                    : "no clipping"))
             .Add("learning rate", $"{Words.Rate(optimizer.LearningRate)}, {Schedule(schedule.Kind)}, "
                 + $"{timeline.WarmupSteps} steps of warm-up")
             .Add("evaluates after", Words.Points(timeline.EvaluationPoints(run.Order)))
@@ -137,14 +148,21 @@ internal static class PlanView
         var sheet = new Sheet("Device")
             .Add("device", device)
             .Add("because", reason)
-            .Add("passes", $"up to {Words.Count(plan.PassTokens)} tokens; logits of {plan.LogitsChunk} positions at a time; "
-                + (plan.RecomputedLayers == 0 ? "nothing recomputed" : $"{plan.RecomputedLayers} of {layers} layers recomputed"))
-            .AddIf("resident", plan.ResidentLayers == 0 ? null : $"{plan.ResidentLayers} of {layers} layers stay dequantised")
+            .Add(
+                "passes",
+                $"up to {Words.Count(plan.PassTokens)} tokens; logits of {plan.LogitsChunk} positions at a time; "
+                + (plan.RecomputedLayers == 0
+                    ? "nothing recomputed"
+                    : $"{plan.RecomputedLayers} of {layers} layers recomputed"))
+            .AddIf(
+                "resident",
+                plan.ResidentLayers == 0 ? null : $"{plan.ResidentLayers} of {layers} layers stay dequantised")
             .AddIf("embedding", plan.TableOnHost ? "in pinned host memory" : null);
         if (plan.StepSeconds is { } seconds)
         {
             sheet.Add("predicted time", $"{Words.Duration(seconds * run.Order.TotalSteps)} of training, "
-                + $"{seconds.ToString(seconds < 0.1 ? "0.0000" : "0.00", CultureInfo.InvariantCulture)} s a step, evaluations and saves not counted");
+                + $"{seconds.ToString(seconds < 0.1 ? "0.0000" : "0.00", CultureInfo.InvariantCulture)} s a step, "
+                + "evaluations and saves not counted");
         }
 
         sheet.Show(terminal);
@@ -158,7 +176,8 @@ internal static class PlanView
         }
 
         table.AddRow(new Text("total"), new Text(Words.Count(plan.TotalBytes)), new Text(Words.Bytes(plan.TotalBytes)));
-        table.AddRow(new Text("budget"), new Text(Words.Count(run.BudgetBytes)), new Text(Words.Bytes(run.BudgetBytes)));
+        table.AddRow(
+            new Text("budget"), new Text(Words.Count(run.BudgetBytes)), new Text(Words.Bytes(run.BudgetBytes)));
         terminal.Console.Write(table);
     }
 

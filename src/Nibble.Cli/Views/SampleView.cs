@@ -20,7 +20,8 @@ internal sealed class SampleView
     public SampleView(Terminal terminal, HfTokenizer tokenizer, IReadOnlyList<string> endOfTurn)
     {
         (_terminal, _tokenizer) = (terminal, tokenizer);
-        foreach (var id in endOfTurn.Append("<|im_end|>").Append("<|eot_id|>").Select(tokenizer.TokenToId).Append(tokenizer.EosId))
+        var ends = endOfTurn.Append("<|im_end|>").Append("<|eot_id|>").Select(tokenizer.TokenToId);
+        foreach (var id in ends.Append(tokenizer.EosId))
         {
             if (id is { } known)
             {
@@ -38,7 +39,9 @@ internal sealed class SampleView
         }
         else
         {
-            _terminal.Markup("[green]trains[/], [grey]is context[/], [magenta]ends a turn or the text[/]. A label stands at its own token.");
+            _terminal.Markup(
+                "[green]trains[/], [grey]is context[/], [magenta]ends a turn or the text[/]. "
+                + "A label stands at its own token.");
         }
     }
 

@@ -99,8 +99,9 @@ internal sealed class TrainingView(Terminal terminal, TimeProvider time) : ITrai
         {
             task.Value = step.StepsDone;
             task.Description = Markup.Escape(
-                $"step {step.StepsDone}/{step.TotalSteps}  loss {Words.Loss(step.LastLoss)}  lr {Words.Rate(step.LearningRate)}  "
-                + $"{Words.Count((long)TokensPerSecond())} tokens/s  {Words.Duration(SecondsLeft(step.StepsDone))} left");
+                $"step {step.StepsDone}/{step.TotalSteps}  loss {Words.Loss(step.LastLoss)}  lr "
+                + $"{Words.Rate(step.LearningRate)}  {Words.Count((long)TokensPerSecond())} tokens/s  "
+                + $"{Words.Duration(SecondsLeft(step.StepsDone))} left");
         }
     }
 
@@ -112,8 +113,10 @@ internal sealed class TrainingView(Terminal terminal, TimeProvider time) : ITrai
         {
             terminal.Line(string.Create(
                 CultureInfo.InvariantCulture,
-                $"step {log.StepsDone}/{_totalSteps}: loss {Words.Loss(log.Loss)}, lr {Words.Rate(log.LearningRate)}, grad norm {log.GradientNorm:0.0000}, ")
-                + $"epoch {log.Epoch.ToString("0.00", CultureInfo.InvariantCulture)}, {Words.Count((long)log.TokensPerSecond)} tokens/s, "
+                $"step {log.StepsDone}/{_totalSteps}: loss {Words.Loss(log.Loss)}, lr {Words.Rate(log.LearningRate)}, "
+                + $"grad norm {log.GradientNorm:0.0000}, ")
+                + $"epoch {log.Epoch.ToString("0.00", CultureInfo.InvariantCulture)}, "
+                + $"{Words.Count((long)log.TokensPerSecond)} tokens/s, "
                 + $"{Words.Duration(SecondsLeft(log.StepsDone))} left");
         }
     }
@@ -123,7 +126,8 @@ internal sealed class TrainingView(Terminal terminal, TimeProvider time) : ITrai
     {
         Line($"step {evaluation.StepsDone}: eval loss {Words.Loss(evaluation.Loss)}, perplexity "
             + $"{evaluation.Perplexity.ToString("0.000", CultureInfo.InvariantCulture)} ({evaluation.Samples} rows, "
-            + $"{Words.Duration(evaluation.Seconds)}){(evaluation.IsBest && evaluation.StepsDone > 0 ? ", the best so far" : "")}");
+            + $"{Words.Duration(evaluation.Seconds)})"
+            + (evaluation.IsBest && evaluation.StepsDone > 0 ? ", the best so far" : ""));
         if (evaluation.StepsDone == _firstStep)
         {
             _startedAt = time.GetTimestamp();

@@ -17,8 +17,8 @@ internal static class ValidationView
         foreach (var finding in report.Findings)
         {
             table.AddRow(
-                new Text(finding.Name), new Text(Word(finding.Status), Colour(finding.Status)), new Text(finding.Expected),
-                new Text(finding.Found));
+                new Text(finding.Name), new Text(Word(finding.Status), Colour(finding.Status)),
+                new Text(finding.Expected), new Text(finding.Found));
         }
 
         terminal.Console.Write(table);
@@ -29,7 +29,8 @@ internal static class ValidationView
         }
 
         terminal.Line();
-        terminal.Line($"{report.Folder}: {(report.Passed ? "passed" : "FAILED")}; {report.Count(CheckStatus.Pass)} passed, "
+        terminal.Line(
+            $"{report.Folder}: {(report.Passed ? "passed" : "FAILED")}; {report.Count(CheckStatus.Pass)} passed, "
             + $"{Words.Plural(report.Count(CheckStatus.Warn), "warning")}, {report.Count(CheckStatus.Fail)} failed.");
     }
 
@@ -40,7 +41,8 @@ internal static class ValidationView
     {
         foreach (var finding in report.Findings.Where(f => f.Status == CheckStatus.Fail))
         {
-            terminal.Error($"{finding.Name}: expected {finding.Expected}, found {finding.Found}. {finding.Detail}".TrimEnd());
+            terminal.Error(
+                $"{finding.Name}: expected {finding.Expected}, found {finding.Found}. {finding.Detail}".TrimEnd());
         }
     }
 

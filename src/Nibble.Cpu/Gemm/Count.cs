@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Nibble.Cpu.Gemm;
 
-/// <summary>Counts as types: <c>sizeof</c> of one is the count, which the compiler folds without inlining anything.</summary>
+/// <summary>Counts as types: <c>sizeof</c> of one is the count, which the compiler folds
+/// without inlining anything.</summary>
 internal static class Count
 {
     [StructLayout(LayoutKind.Sequential, Size = 1)]

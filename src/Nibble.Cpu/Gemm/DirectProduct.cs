@@ -3,8 +3,9 @@ using Nibble.Cpu.Threading;
 namespace Nibble.Cpu.Gemm;
 
 /// <summary>
-/// Products <c>aᵀ b</c> with few rows or columns: both operands lie as tiles read them, so nothing is packed. The gradients of
-/// LoRA's factors come here; with few columns the transposed product is computed and written back transposed.
+/// Products <c>aᵀ b</c> with few rows or columns: both operands lie as tiles read them, so nothing is
+/// packed. The gradients of LoRA's factors come here; with few columns the transposed product is
+/// computed and written back transposed.
 /// </summary>
 internal sealed unsafe partial class ProductEngine
 {

@@ -4,8 +4,8 @@ using Nibble.Cpu.Threading;
 namespace Nibble.Cpu.Gemm;
 
 /// <summary>
-/// Products with a few rows or a few columns, as dot products along K: packing would cost as much as the multiplication.
-/// One token against a weight (decoding) and the thin side of LoRA come here.
+/// Products with a few rows or a few columns, as dot products along K: packing would cost as much as the
+/// multiplication. One token against a weight (decoding) and the thin side of LoRA come here.
 /// </summary>
 internal sealed unsafe partial class ProductEngine
 {
@@ -61,10 +61,12 @@ internal sealed unsafe partial class ProductEngine
         var worth = (long)p.M * p.N * p.K / 100_000 + 1;
         var units = (int)Math.Min(tiles, Math.Min(worth, 8L * _team.Size));
         _team.Run(
-            new DotJob { Engine = this, P = p, B = b, BStride = bStride, Tall = tall, Tiles = tiles, Units = units }, units);
+            new DotJob { Engine = this, P = p, B = b, BStride = bStride, Tall = tall, Tiles = tiles, Units = units },
+            units);
     }
 
-    private void RunDotTiles(in Product p, float* b, nint bStride, int row, int endRow, int col, int endCol, float* scratch)
+    private void RunDotTiles(
+        in Product p, float* b, nint bStride, int row, int endRow, int col, int endCol, float* scratch)
     {
         const int Tile = RowKernels.DotTile;
         var depth = b != null || p.B.IsDirect ? p.K : DotDepth;
@@ -123,7 +125,8 @@ internal sealed unsafe partial class ProductEngine
         }
     }
 
-    private static void AddSums(in Product p, int row, int rows, int col, int cols, bool later, float* sums, float* zeros)
+    private static void AddSums(
+        in Product p, int row, int rows, int col, int cols, bool later, float* sums, float* zeros)
     {
         for (var i = 0; i < rows; i++)
         {

@@ -61,7 +61,8 @@ internal sealed unsafe partial class ProductEngine
             rowGroups * colGroups);
     }
 
-    private void RunTiles(in Product p, in Block block, int firstPanel, int endPanel, int firstCol, int endCol, float* edge)
+    private void RunTiles(
+        in Product p, in Block block, int firstPanel, int endPanel, int firstCol, int endCol, float* edge)
     {
         var panels = RowPanels(block.Rows);
         for (var panel = firstCol; panel < endCol; panel++)

@@ -17,7 +17,8 @@ internal sealed unsafe partial class ProductEngine
     /// <param name="d">rows · k floats and <see cref="PanelSlack"/> more.</param>
     public void PackRows(float* s, nint sStride, int rows, int k, float* d) => Strip(s, sStride, rows, k, d, rows);
 
-    /// <summary>Packs rows as columns of the B operand: <c>d[k · panelCols + j] = s[j · sStride + k]</c>, absent columns 0.</summary>
+    /// <summary>Packs rows as columns of the B operand:
+    /// <c>d[k · panelCols + j] = s[j · sStride + k]</c>, absent columns 0.</summary>
     /// <param name="s">Row-major source.</param>
     /// <param name="sStride">Floats between its rows.</param>
     /// <param name="cols">At most a panel's columns.</param>
@@ -42,7 +43,8 @@ internal sealed unsafe partial class ProductEngine
         }
     }
 
-    /// <summary>Packs a panel of B stored by rows: <c>d[k · panelCols + j] = s[k · sStride + j]</c>, absent columns 0.</summary>
+    /// <summary>Packs a panel of B stored by rows:
+    /// <c>d[k · panelCols + j] = s[k · sStride + j]</c>, absent columns 0.</summary>
     /// <param name="s">Row-major source.</param>
     /// <param name="sStride">Floats between its rows.</param>
     /// <param name="cols">At most a panel's columns.</param>

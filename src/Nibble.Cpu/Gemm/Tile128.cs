@@ -17,7 +17,8 @@ internal static unsafe class Tile128
     /// <inheritdoc cref="TileKernels"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run<TRows, TVectors>(
-        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep, float* c, nint cStep)
+        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep,
+        float* c, nint cStep)
         where TRows : unmanaged
         where TVectors : unmanaged
     {
@@ -187,7 +188,8 @@ internal static unsafe class Tile128
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store<TVectors>(Vector128<float> scale, Vector128<float> r, Vector128<float> s, float* init, float* c)
+    private static void Store<TVectors>(
+        Vector128<float> scale, Vector128<float> r, Vector128<float> s, float* init, float* c)
         where TVectors : unmanaged
     {
         Vector128.MultiplyAddEstimate(scale, r, Vector128.Load(init)).Store(c);

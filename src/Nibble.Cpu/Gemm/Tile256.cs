@@ -17,7 +17,8 @@ internal static unsafe class Tile256
     /// <inheritdoc cref="TileKernels"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run<TRows, TVectors>(
-        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep, float* c, nint cStep)
+        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep,
+        float* c, nint cStep)
         where TRows : unmanaged
         where TVectors : unmanaged
     {
@@ -109,7 +110,8 @@ internal static unsafe class Tile256
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store<TVectors>(Vector256<float> scale, Vector256<float> r, Vector256<float> s, float* init, float* c)
+    private static void Store<TVectors>(
+        Vector256<float> scale, Vector256<float> r, Vector256<float> s, float* init, float* c)
         where TVectors : unmanaged
     {
         Vector256.MultiplyAddEstimate(scale, r, Vector256.Load(init)).Store(c);

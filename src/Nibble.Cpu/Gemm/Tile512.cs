@@ -17,7 +17,8 @@ internal static unsafe class Tile512
     /// <inheritdoc cref="TileKernels"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run<TRows, TVectors>(
-        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep, float* c, nint cStep)
+        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep,
+        float* c, nint cStep)
         where TRows : unmanaged
         where TVectors : unmanaged
     {
@@ -213,7 +214,8 @@ internal static unsafe class Tile512
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store<TVectors>(Vector512<float> scale, Vector512<float> r, Vector512<float> s, float* init, float* c)
+    private static void Store<TVectors>(
+        Vector512<float> scale, Vector512<float> r, Vector512<float> s, float* init, float* c)
         where TVectors : unmanaged
     {
         Vector512.MultiplyAddEstimate(scale, r, Vector512.Load(init)).Store(c);

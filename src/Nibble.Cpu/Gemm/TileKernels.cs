@@ -5,9 +5,10 @@ using unsafe Tile = delegate*<float*, nint, float*, nint, nint, float, float*, n
 namespace Nibble.Cpu.Gemm;
 
 /// <summary>
-/// The register tiles of an instruction set. A tile computes <c>c[i, j] = init[i, j] + alpha · Σ_k a[k · aStep + i] · b[k · bStep + j]</c>
-/// for a fixed number of rows i and one or two vectors of columns j, k ascending, each product added with one rounding.
-/// Every element's sum is the same whatever tile it falls in.
+/// The register tiles of an instruction set. A tile computes
+/// <c>c[i, j] = init[i, j] + alpha · Σ_k a[k · aStep + i] · b[k · bStep + j]</c> for a fixed number of rows i
+/// and one or two vectors of columns j, k ascending, each product added with one rounding. Every element's sum
+/// is the same whatever tile it falls in.
 /// </summary>
 internal sealed unsafe class TileKernels
 {
@@ -47,8 +48,8 @@ internal sealed unsafe class TileKernels
     /// <param name="c">Result; may be <paramref name="init"/>.</param>
     /// <param name="cStep">From one row to the next.</param>
     public void Run(
-        int rows, bool wide, float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep,
-        float* c, nint cStep) =>
+        int rows, bool wide, float* a, nint aStep, float* b, nint bStep, nint k, float alpha,
+        float* init, nint initStep, float* c, nint cStep) =>
         (wide ? _wide : _narrow)[rows - 1](a, aStep, b, bStep, k, alpha, init, initStep, c, cStep);
 
     private static Tile[] Narrow512() =>

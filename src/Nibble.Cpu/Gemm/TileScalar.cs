@@ -11,7 +11,8 @@ internal static unsafe class TileScalar
     /// <inheritdoc cref="TileKernels"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run<TRows, TVectors>(
-        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep, float* c, nint cStep)
+        float* a, nint aStep, float* b, nint bStep, nint k, float alpha, float* init, nint initStep,
+        float* c, nint cStep)
         where TRows : unmanaged
         where TVectors : unmanaged
     {

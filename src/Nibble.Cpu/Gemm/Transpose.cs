@@ -5,9 +5,10 @@ using System.Runtime.Intrinsics.X86;
 namespace Nibble.Cpu.Gemm;
 
 /// <summary>
-/// Transposes a strip of a row-major matrix: <c>d[c · dStep + r] = s[r · sStep + c]</c> for r below <c>lanes</c>, c below cols;
-/// rows from <c>rows</c> on are written as zeros. Writes whole vectors in ascending c, so with dStep below the lanes a
-/// later column repairs what an earlier one spilled, and the strip must have lanes - dStep elements of slack behind it.
+/// Transposes a strip of a row-major matrix: <c>d[c · dStep + r] = s[r · sStep + c]</c> for r below <c>lanes</c>,
+/// c below cols; rows from <c>rows</c> on are written as zeros. Writes whole vectors in ascending c, so with
+/// dStep below the lanes a later column repairs what an earlier one spilled, and the strip must have
+/// lanes - dStep elements of slack behind it.
 /// </summary>
 internal static unsafe class Transpose
 {

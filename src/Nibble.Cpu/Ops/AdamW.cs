@@ -162,8 +162,8 @@ public sealed unsafe partial class CpuBackend
             {
                 var count = Math.Min(Block, end - first);
                 EightBitAdamW.Update(
-                    Rows, Constants, Master + first, Gradient + first, Codes1 + first, Codes2 + first, AbsMax1 + first / Block,
-                    AbsMax2 + first / Block, count);
+                    Rows, Constants, Master + first, Gradient + first, Codes1 + first, Codes2 + first,
+                    AbsMax1 + first / Block, AbsMax2 + first / Block, count);
             }
         }
     }
@@ -265,7 +265,7 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
         // Adding 0 makes a cleared moment +0: the 8-bit code of -0 would be moved below that of 0.
         var (kept, zero) = (TLanes.Create(k.KeptMoment), TLanes.Create(0));
         (m, v, p) = (
-            TLanes.WhereFinite(g, first, TLanes.Fma(m, kept, zero)), TLanes.WhereFinite(g, second, TLanes.Fma(v, kept, zero)),
-            TLanes.WhereFinite(g, decayed, p));
+            TLanes.WhereFinite(g, first, TLanes.Fma(m, kept, zero)),
+            TLanes.WhereFinite(g, second, TLanes.Fma(v, kept, zero)), TLanes.WhereFinite(g, decayed, p));
     }
 }

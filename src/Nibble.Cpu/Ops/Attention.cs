@@ -9,8 +9,8 @@ public sealed unsafe partial class CpuBackend
 {
     /// <inheritdoc/>
     public void Attention(
-        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape, TensorView o,
-        TensorView lse)
+        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape,
+        TensorView o, TensorView lse)
     {
         CheckAttention(q, k, v, cuQuery, shape);
         Guard.Type(cuKey, DType.I32);
@@ -47,10 +47,12 @@ public sealed unsafe partial class CpuBackend
         Guard.Type(k, DType.F32);
         Guard.Type(v, DType.F32);
         Guard.Type(cu, DType.I32);
-        if (shape.KvHeads < 1 || shape.Heads % shape.KvHeads != 0 || shape.HeadDim is < 1 or > AttentionBlock.MaxHeadDim)
+        if (shape.KvHeads < 1 || shape.Heads % shape.KvHeads != 0
+            || shape.HeadDim is < 1 or > AttentionBlock.MaxHeadDim)
         {
             throw new ShapeException(
-                $"attention: expected heads a multiple of key/value heads and a head width of 1 … {AttentionBlock.MaxHeadDim}, "
+                $"attention: "
+                + $"expected heads a multiple of key/value heads and a head width of 1 … {AttentionBlock.MaxHeadDim}, "
                 + $"got {shape.Heads} heads, {shape.KvHeads} key/value heads of width {shape.HeadDim}");
         }
 
@@ -61,8 +63,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>
-    /// A unit is a block of queries of one head of one sample. Scores lie transposed, [key, query], so that maxima, sums and
-    /// exponentials run across queries in vector lanes, and so that they are the A operand of p v as they are.
+    /// A unit is a block of queries of one head of one sample. Scores lie transposed, [key, query], so that maxima,
+    /// sums and exponentials run across queries in vector lanes, and so that they are the A operand of p v as they are.
     /// </summary>
     private struct AttentionJob : IJob
     {

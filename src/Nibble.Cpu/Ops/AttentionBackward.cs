@@ -67,8 +67,9 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>
-    /// Two kinds of units, so that each output has one writer and no sum is split: a block of keys with every query block
-    /// that sees it gives dk and dv; a block of queries with every key block it sees gives dq. Scores are computed in both.
+    /// Two kinds of units, so that each output has one writer and no sum is split: a block of keys with
+    /// every query block that sees it gives dk and dv; a block of queries with every key block it sees
+    /// gives dq. Scores are computed in both.
     /// </summary>
     private struct AttentionBackwardJob : IJob
     {
@@ -199,7 +200,8 @@ public sealed unsafe partial class CpuBackend
         {
             for (var i = 0; i < count; i++)
             {
-                new ReadOnlySpan<float>(from + i * pitch, Shape.HeadDim).CopyTo(new Span<float>(to + i * stride, Shape.HeadDim));
+                new ReadOnlySpan<float>(from + i * pitch, Shape.HeadDim).CopyTo(
+                    new Span<float>(to + i * stride, Shape.HeadDim));
             }
         }
     }
@@ -219,7 +221,8 @@ internal abstract unsafe partial class RowKernels
     /// <param name="count">A multiple of every vector's width.</param>
     public abstract void AttentionSlopes(float* scores, float* slopes, float lse, float delta, float scale, int count);
 
-    /// <summary>The same for [keys, <see cref="AttentionBlock.Width"/>] with one query a column; p is not kept.</summary>
+    /// <summary>The same for [keys, <see cref="AttentionBlock.Width"/>] with one query
+    /// a column; p is not kept.</summary>
     /// <param name="scores">Scores.</param>
     /// <param name="slopes">dp, becomes ds.</param>
     /// <param name="lse">By query.</param>

@@ -22,8 +22,8 @@ internal readonly struct VisibleKeys(int offset, int window)
 }
 
 /// <summary>
-/// The products of one block of queries against one block of keys, over a member's scratch memory. Matrices of scores have
-/// <see cref="Width"/> floats a row, matrices of head vectors <see cref="Pitch"/>.
+/// The products of one block of queries against one block of keys, over a member's scratch memory. Matrices of scores
+/// have <see cref="Width"/> floats a row, matrices of head vectors <see cref="Pitch"/>.
 /// </summary>
 internal readonly unsafe struct AttentionBlock
 {
@@ -183,8 +183,8 @@ internal readonly unsafe struct AttentionBlock
             {
                 var target = output + c * Pitch + d;
                 _engine.Tiles.Run(
-                    count, true, scores + first * Width + c, Width, rows + first * stride + d, stride, end - first, 1, target,
-                    Pitch, target, Pitch);
+                    count, true, scores + first * Width + c, Width, rows + first * stride + d, stride,
+                    end - first, 1, target, Pitch, target, Pitch);
             }
         }
     }
@@ -227,5 +227,6 @@ internal readonly struct QueriesByKeys(VisibleKeys keys, int firstQuery, int fir
     public int First(int row, int rows) => Math.Max(0, keys.First(firstQuery + row) - firstKey);
 
     /// <inheritdoc/>
-    public int End(int row, int rows, int cols) => Math.Clamp(keys.End(firstQuery + row + rows - 1) - firstKey, 0, cols);
+    public int End(int row, int rows, int cols) =>
+        Math.Clamp(keys.End(firstQuery + row + rows - 1) - firstKey, 0, cols);
 }

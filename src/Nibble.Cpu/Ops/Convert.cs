@@ -101,8 +101,8 @@ public sealed unsafe partial class CpuBackend
         _ => (double)((Half*)from)[i],
     };
 
-    // A double reaches bfloat16 with one rounding: through a binary32 rounded to odd, whose last bit remembers that something
-    // was cut off.
+    // A double reaches bfloat16 with one rounding: through a binary32 rounded to odd, whose last bit
+    // remembers that something was cut off.
     private static void WriteDouble(byte* to, DType type, int i, double value)
     {
         switch (type)

@@ -14,7 +14,8 @@ public sealed unsafe partial class CpuBackend
         Guard.Shape(ids, 1, y.Rows);
         Guard.Shape(y, ids.Cols, table.Cols);
         var units = RowUnits(y.Rows, y.Count);
-        _team.Run(new RowsByIndexJob { Backend = this, X = new RowSource(table), Index = ids, Y = y, Units = units }, units);
+        _team.Run(
+            new RowsByIndexJob { Backend = this, X = new RowSource(table), Index = ids, Y = y, Units = units }, units);
     }
 
     /// <summary>Copies rows named by an index; the source may need widening.</summary>

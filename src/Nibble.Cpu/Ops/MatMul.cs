@@ -7,7 +7,8 @@ public sealed unsafe partial class CpuBackend
 {
     /// <inheritdoc/>
     public void MatMul(
-        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1, bool accumulate = false)
+        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
+        bool accumulate = false)
     {
         Guard.Type(a, DType.F32);
         Guard.Type(b, DType.F32);

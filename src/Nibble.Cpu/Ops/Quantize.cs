@@ -80,7 +80,8 @@ public sealed unsafe partial class CpuBackend
             Span<float> values = stackalloc float[QuantizedMatrix.BlockSize];
             for (; first < end; first += QuantizedMatrix.BlockSize)
             {
-                // A short last block is filled up with zeros: they change no maximum, and one of them completes an odd byte.
+                // A short last block is filled up with zeros: they change no maximum, and
+                // one of them completes an odd byte.
                 var count = (int)Math.Min(QuantizedMatrix.BlockSize, end - first);
                 values.Clear();
                 ReadFloats((byte*)X.Address + first * X.DType.Size(), X.DType, 0, values[..count]);
@@ -144,7 +145,8 @@ public sealed unsafe partial class CpuBackend
                         break;
                     case DType.F64:
                         Rows.FourBit(X, first, count, floats);
-                        TensorPrimitives.ConvertTruncating<float, double>(new(floats, count), new Span<double>(to, count));
+                        TensorPrimitives.ConvertTruncating<float, double>(
+                            new(floats, count), new Span<double>(to, count));
                         break;
                     default:
                         Rows.FourBit(X, first, count, floats);

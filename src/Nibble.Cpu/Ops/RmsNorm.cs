@@ -163,8 +163,9 @@ public sealed unsafe partial class CpuBackend
                 for (var g = 0; g < Groups; g++)
                 {
                     Rows.RmsNormBackward(
-                        Floats(Dy) + (nint)t * Dy.Stride + g * d, Floats(X) + (nint)t * X.Stride + g * d, Floats(Weight),
-                        Floats(Rstd)[(nint)t * Rstd.Stride + g], Floats(Dx) + (nint)t * Dx.Stride + g * d, d, Accumulate);
+                        Floats(Dy) + (nint)t * Dy.Stride + g * d, Floats(X) + (nint)t * X.Stride + g * d,
+                        Floats(Weight), Floats(Rstd)[(nint)t * Rstd.Stride + g],
+                        Floats(Dx) + (nint)t * Dx.Stride + g * d, d, Accumulate);
                 }
             }
         }

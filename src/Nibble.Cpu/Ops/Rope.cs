@@ -20,7 +20,15 @@ public sealed unsafe partial class CpuBackend
 
         var units = RowUnits(x.Rows, x.Count);
         _team.Run(
-            new RopeJob { Rows = _rows, X = x, Positions = positions, Table = table, Sign = inverse ? -1 : 1, Units = units },
+            new RopeJob
+            {
+                Rows = _rows,
+                X = x,
+                Positions = positions,
+                Table = table,
+                Sign = inverse ? -1 : 1,
+                Units = units,
+            },
             units);
     }
 

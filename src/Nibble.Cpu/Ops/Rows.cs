@@ -14,7 +14,8 @@ public sealed unsafe partial class CpuBackend
         Guard.Shape(index, 1, y.Rows);
         Guard.Shape(y, index.Cols, x.Cols);
         var units = RowUnits(y.Rows, y.Count);
-        _team.Run(new RowsByIndexJob { Backend = this, X = new RowSource(x), Index = index, Y = y, Units = units }, units);
+        _team.Run(
+            new RowsByIndexJob { Backend = this, X = new RowSource(x), Index = index, Y = y, Units = units }, units);
     }
 
     /// <inheritdoc/>

@@ -115,7 +115,8 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
     private static TVector Sigmoid(TVector g)
     {
         var one = TLanes.Create(1);
-        return TLanes.Divide(one, TLanes.Add(one, Elementary.Exp<TLanes, TVector>(TLanes.Subtract(TLanes.Create(0), g))));
+        return TLanes.Divide(
+            one, TLanes.Add(one, Elementary.Exp<TLanes, TVector>(TLanes.Subtract(TLanes.Create(0), g))));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -9,7 +9,8 @@ internal abstract unsafe partial class RowKernels
     /// <summary>Rows of each operand of <see cref="Dots"/>.</summary>
     public const int DotTile = 4;
 
-    /// <summary><c>sums[4 i + j] = Σ_k a[i · aStep + k] · b[j · bStep + k]</c> for i below rows and j below 4.</summary>
+    /// <summary><c>sums[4 i + j] = Σ_k a[i · aStep + k] · b[j · bStep + k]</c> for i
+    /// below rows and j below 4.</summary>
     /// <param name="rows">1 … 4.</param>
     /// <param name="a">Rows.</param>
     /// <param name="aStep">Floats between them.</param>
@@ -19,7 +20,8 @@ internal abstract unsafe partial class RowKernels
     /// <param name="sums">16 floats.</param>
     public abstract void Dots(int rows, float* a, nint aStep, float* b, nint bStep, int k, float* sums);
 
-    /// <summary>Copies rows of floats, whole vectors at a time: reads and writes up to a vector past <paramref name="cols"/>.</summary>
+    /// <summary>Copies rows of floats, whole vectors at a time: reads and writes up to a vector past
+    /// <paramref name="cols"/>.</summary>
     /// <param name="s">Source.</param>
     /// <param name="sStep">Floats between source rows.</param>
     /// <param name="cols">Floats of a row.</param>

@@ -3,7 +3,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Cpu;
 
-/// <summary>The block-wise 8-bit update of bitsandbytes (csrc/kernels.cu, kOptimizerStatic8bit2StateBlockwise).</summary>
+/// <summary>The block-wise 8-bit update of bitsandbytes (csrc/kernels.cu,
+/// kOptimizerStatic8bit2StateBlockwise).</summary>
 internal static unsafe class EightBitAdamW
 {
     /// <summary>Updates one block of at most 256 values.</summary>
@@ -17,7 +18,8 @@ internal static unsafe class EightBitAdamW
     /// <param name="absMax2">The block's largest second moment.</param>
     /// <param name="count">Values.</param>
     public static void Update(
-        RowKernels rows, in AdamWConstants k, float* p, float* g, byte* codes1, byte* codes2, float* absMax1, float* absMax2, int count)
+        RowKernels rows, in AdamWConstants k, float* p, float* g, byte* codes1, byte* codes2, float* absMax1,
+        float* absMax2, int count)
     {
         float* m = stackalloc float[OptimizerState.EightBitBlockSize];
         float* v = stackalloc float[OptimizerState.EightBitBlockSize];

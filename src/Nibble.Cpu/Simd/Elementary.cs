@@ -6,8 +6,8 @@ namespace Nibble.Cpu.Simd;
 internal static class Elementary
 {
     /// <summary>
-    /// e^x to 2 ulp: x = n ln 2 + r with |r| ≤ ln 2 / 2, Taylor polynomial of degree 7 in r (its error is 0.05 ulp), exponent
-    /// add. Below the smallest normal result 0, above the largest the largest; NaN stays NaN.
+    /// e^x to 2 ulp: x = n ln 2 + r with |r| ≤ ln 2 / 2, Taylor polynomial of degree 7 in r (its error is 0.05 ulp),
+    /// exponent add. Below the smallest normal result 0, above the largest the largest; NaN stays NaN.
     /// </summary>
     /// <param name="x">Arguments.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -46,8 +46,8 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
 
             if (typeof(TVector) == typeof(Vector512<float>))
             {
-                // 8 bytes → 16 lanes: every byte doubled, widened, the even lane shifted to its high nibble; the permute
-                // reads the low four bits of a lane.
+                // 8 bytes → 16 lanes: every byte doubled, widened, the even lane shifted to its high nibble; the
+                // permute reads the low four bits of a lane.
                 var table = Vector512.Load(matrix.Table);
                 var shifts = Vector512.Create(4u, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0);
                 var scales = Vector512.Create(scale);

@@ -46,7 +46,8 @@ internal unsafe interface ILanes<TVector>
     /// <summary>Square root.</summary>
     static abstract TVector Sqrt(TVector a);
 
-    /// <summary>Adds n to the binary exponent of each lane, n = the low bits of <paramref name="shifted"/>'s mantissa.</summary>
+    /// <summary>Adds n to the binary exponent of each lane, n = the low bits of
+    /// <paramref name="shifted"/>'s mantissa.</summary>
     static abstract TVector ScaleExponent(TVector value, TVector shifted);
 
     /// <summary>Lanes of <paramref name="value"/> where a is not below b, 0 elsewhere.</summary>

@@ -36,7 +36,8 @@ internal static class InstructionSets
     public static IEnumerable<InstructionSet> Available => Preference.Select(p => p.Set).Where(IsSupported);
 
     /// <summary>The set forced by <see cref="Variable"/>, or the preferred one.</summary>
-    /// <exception cref="PlatformNotSupportedException">The variable names no set, or one this machine lacks.</exception>
+    /// <exception cref="PlatformNotSupportedException">The variable names no set, or
+    /// one this machine lacks.</exception>
     public static InstructionSet Choose()
     {
         var forced = Environment.GetEnvironmentVariable(Variable);
@@ -49,7 +50,8 @@ internal static class InstructionSets
         return match.Length == 1
             ? match[0].Set
             : throw new PlatformNotSupportedException(
-                $"{Variable}: expected one of {string.Join(", ", Available.Select(Name))} (what this machine has), got '{forced}'");
+                $"{Variable}: expected one of {string.Join(", ", Available.Select(Name))} (what this "
+                + $"machine has), got '{forced}'");
     }
 
     /// <summary>The name used in <see cref="Variable"/>.</summary>

@@ -72,7 +72,8 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> WhereFinite(Vector128<float> test, Vector128<float> finite, Vector128<float> other) =>
+    public static Vector128<float> WhereFinite(
+        Vector128<float> test, Vector128<float> finite, Vector128<float> other) =>
         Vector128.ConditionalSelect(Vector128.Equals(test - test, Vector128<float>.Zero), finite, other);
 
     /// <inheritdoc/>

@@ -70,7 +70,8 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> WhereFinite(Vector256<float> test, Vector256<float> finite, Vector256<float> other) =>
+    public static Vector256<float> WhereFinite(
+        Vector256<float> test, Vector256<float> finite, Vector256<float> other) =>
         Vector256.ConditionalSelect(Vector256.Equals(test - test, Vector256<float>.Zero), finite, other);
 
     /// <inheritdoc/>
@@ -79,9 +80,11 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Sum(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d) =>
+    public static Vector128<float> Sum(
+        Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d) =>
         Lanes128.Sum(
-            a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper());
+            a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(),
+            d.GetLower() + d.GetUpper());
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -70,7 +70,8 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> WhereFinite(Vector512<float> test, Vector512<float> finite, Vector512<float> other) =>
+    public static Vector512<float> WhereFinite(
+        Vector512<float> test, Vector512<float> finite, Vector512<float> other) =>
         Vector512.ConditionalSelect(Vector512.Equals(test - test, Vector512<float>.Zero), finite, other);
 
     /// <inheritdoc/>
@@ -79,9 +80,11 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Sum(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d) =>
+    public static Vector128<float> Sum(
+        Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d) =>
         Lanes256.Sum(
-            a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper());
+            a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(),
+            d.GetLower() + d.GetUpper());
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -46,8 +46,8 @@ internal static unsafe class PhiloxMask
         }
     }
 
-    // Lane n of eight 64-bit lanes runs counter n; every 32-bit word sits in the low half of its lane, where the widening
-    // multiplication reads it.
+    // Lane n of eight 64-bit lanes runs counter n; every 32-bit word sits in the low half of its lane, where
+    // the widening multiplication reads it.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FillVectors(
         float* mask, ref int i, int count, long first, float probability, ulong key, ulong stream)
@@ -70,7 +70,8 @@ internal static unsafe class PhiloxMask
                 k1 += 0xBB67AE85;
             }
 
-            // (x, y) and (z, w) of a counter are neighbours; unpacking leaves counters 0 2 4 6 and 1 3 5 7 in 128-bit parts.
+            // (x, y) and (z, w) of a counter are neighbours; unpacking leaves counters
+            // 0 2 4 6 and 1 3 5 7 in 128-bit parts.
             var (xy, zw) = (x | (y << 32), z | (w << 32));
             var even = Survivors(Avx512F.UnpackLow(xy, zw).AsUInt32(), probability);
             var odd = Survivors(Avx512F.UnpackHigh(xy, zw).AsUInt32(), probability);
@@ -85,6 +86,7 @@ internal static unsafe class PhiloxMask
     {
         var uniform = Vector512.ConvertToSingle((words >>> 8).AsInt32()) * Vector512.Create(1f / (1 << 24));
         return Vector512.ConditionalSelect(
-            Vector512.GreaterThanOrEqual(uniform, Vector512.Create(probability)), Vector512<float>.One, Vector512<float>.Zero);
+            Vector512.GreaterThanOrEqual(uniform, Vector512.Create(probability)), Vector512<float>.One,
+            Vector512<float>.Zero);
     }
 }

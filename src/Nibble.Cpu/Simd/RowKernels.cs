@@ -5,8 +5,8 @@ using Nibble.Cpu.Simd;
 namespace Nibble.Cpu;
 
 /// <summary>
-/// The inner loops of row-wise ops. Each op's file adds its loop here and, in <see cref="RowKernels{TLanes, TVector}"/>, the
-/// one source of it for every width.
+/// The inner loops of row-wise ops. Each op's file adds its loop here and, in
+/// <see cref="RowKernels{TLanes, TVector}"/>, the one source of it for every width.
 /// </summary>
 internal abstract partial class RowKernels
 {

@@ -3,8 +3,8 @@
 #pragma once
 #include "Tile.cuh"
 
-// Which columns of a tile a row sees: row r sees column c when c <= r, and c > r - window if there is a window. Both are
-// positions in the sample, `first_row` that of the warp's first row.
+// Which columns of a tile a row sees: row r sees column c when c <= r, and c > r - window if there is a window. Both
+// are positions in the sample, `first_row` that of the warp's first row.
 struct Sight
 {
     int first_row, first_column, window;

@@ -1,5 +1,5 @@
-// Sums of columns. A block owns 32 columns; warp w sums rows w, w + 8, …, and the eight sums are added in order: the same
-// order every time.
+// Sums of columns. A block owns 32 columns; warp w sums rows w, w + 8, …, and the eight sums are added in order: the
+// same order every time.
 #include "Common.cuh"
 
 extern "C" __global__ __launch_bounds__(256) void column_sum(

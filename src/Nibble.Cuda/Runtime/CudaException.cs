@@ -35,7 +35,8 @@ public sealed class CudaException : Exception
             $"{Driver.ErrorName(code)}: {Driver.ErrorText(code)}{Advice(code)}");
     }
 
-    /// <summary>What to do about a code after which the card does nothing more for this process; else nothing.</summary>
+    /// <summary>What to do about a code after which the card does nothing more for
+    /// this process; else nothing.</summary>
     /// <remarks>The codes whose description in cuda.h says that the process must be started again: memory and link
     /// errors that were not corrected, and kernels that ran into something.</remarks>
     internal static string Advice(int code) => code is 214 or 220 or 226 or 700 or 702 or 710 or (>= 714 and <= 719)

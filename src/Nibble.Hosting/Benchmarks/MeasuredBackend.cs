@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Hosting.Benchmarks;
 
 /// <summary>
-/// A backend that waits for every op and adds up what each took. Waiting keeps ops from overlapping with the host, so the
-/// sum is the time the device was busy, up to the measured cost of an empty wait, which is taken off every call.
+/// A backend that waits for every op and adds up what each took. Waiting keeps ops from overlapping with the host, so
+/// the sum is the time the device was busy, up to the measured cost of an empty wait, which is taken off every call.
 /// </summary>
 internal sealed partial class MeasuredBackend : IBackend
 {

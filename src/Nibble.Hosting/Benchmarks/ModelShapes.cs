@@ -5,7 +5,8 @@ namespace Nibble.Hosting.Benchmarks;
 /// <summary>Published model shapes by name, for planning and benchmarks without a download.</summary>
 public static class ModelShapes
 {
-    private static readonly (string Name, string Family, int C, int F, int L, int H, int Hkv, int D, int V, bool Tied, double Theta)[] Table =
+    private static readonly (string Name, string Family, int C, int F, int L, int H, int Hkv, int D, int V,
+        bool Tied, double Theta)[] Table =
     [
         ("qwen2.5-0.5b", "qwen2", 896, 4864, 24, 14, 2, 64, 151936, true, 1e6),
         ("qwen2.5-1.5b", "qwen2", 1536, 8960, 28, 12, 2, 128, 151936, true, 1e6),

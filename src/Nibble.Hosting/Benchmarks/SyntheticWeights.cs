@@ -118,7 +118,8 @@ internal static class SyntheticWeights
         for (var i = 0; i < count; i++)
         {
             var w = Philox.Words((ulong)(uint)seed, (ulong)i, 1);
-            values[i] = (Philox.Uniform(w.X) + Philox.Uniform(w.Y) + Philox.Uniform(w.Z) + Philox.Uniform(w.W) - 2) * 1.7320508f;
+            var sum = Philox.Uniform(w.X) + Philox.Uniform(w.Y) + Philox.Uniform(w.Z) + Philox.Uniform(w.W);
+            values[i] = (sum - 2) * 1.7320508f;
         }
 
         return values;

@@ -78,7 +78,8 @@ public sealed record TrainBenchmarkResult
     /// <summary>Tokens of a step; padding does not exist.</summary>
     public required int TokensPerStep { get; init; }
 
-    /// <summary>Useful matrix FLOP a step: forward and backward products, nothing recomputed, causal attention.</summary>
+    /// <summary>Useful matrix FLOP a step: forward and backward products, nothing
+    /// recomputed, causal attention.</summary>
     public required double MatrixFlops { get; init; }
 
     /// <summary>FLOP/s of a large square product in the same run.</summary>
@@ -174,8 +175,9 @@ public static class TrainBenchmark
         };
     }
 
-    /// <summary>Useful matrix FLOP of a step: every product once forward, once for its input gradient and, where the weights are
-    /// trained, once for theirs, the head included, causal attention 2 + 5 products over half the pairs.</summary>
+    /// <summary>Useful matrix FLOP of a step: every product once forward, once for its input gradient
+    /// and, where the weights are trained, once for theirs, the head included, causal attention 2 + 5
+    /// products over half the pairs.</summary>
     /// <param name="model">Architecture.</param>
     /// <param name="rows">Tokens of every row.</param>
     /// <param name="everyWeight">Whether base weights are trained.</param>
@@ -186,12 +188,13 @@ public static class TrainBenchmark
         double tokens = rows.Sum();
         var layer = (double)model.HiddenSize * (model.QkvWidth + model.QueryWidth + (3.0 * model.IntermediateSize));
         var attention = rows.Sum(t => (double)t * t / 2) * model.QueryWidth * 2 * 7;
-        return ((everyWeight ? 6 : 4) * tokens * ((layer * model.Layers) + ((double)model.HiddenSize * model.VocabularySize))) + (attention * model.Layers);
+        var products = (layer * model.Layers) + ((double)model.HiddenSize * model.VocabularySize);
+        return ((everyWeight ? 6 : 4) * tokens * products) + (attention * model.Layers);
     }
 
     private static TrainingEnd Train(
-        IBackend backend, ModelSession session, Models.Decoder.DecoderModel decoder, RunConfig config, TokenizedData data,
-        TrainingOrder order, MemoryPlan plan, ITrainingObserver observer)
+        IBackend backend, ModelSession session, Models.Decoder.DecoderModel decoder,
+        RunConfig config, TokenizedData data, TrainingOrder order, MemoryPlan plan, ITrainingObserver observer)
     {
         var parts = new TrainerParts
         {
@@ -213,8 +216,8 @@ public static class TrainBenchmark
     }
 
     private static List<ProfileRow> Profile(
-        IBackend backend, ModelSession session, RunConfig config, TokenizedData data, TrainingOrder order, MemoryPlan plan,
-        Action<string> stage)
+        IBackend backend, ModelSession session, RunConfig config, TokenizedData data,
+        TrainingOrder order, MemoryPlan plan, Action<string> stage)
     {
         stage("profiling");
         var mark = session.Arena.Used;
@@ -233,7 +236,9 @@ public static class TrainBenchmark
         var n = backend.ActivationType == DType.BF16 ? 8192 : 1024;
         using var memory = backend.Allocate(3L * n * n * backend.ActivationType.Size() + (4 * Arena.Alignment));
         var arena = new Arena(memory);
-        var (a, b, c) = (arena.Allocate(backend.ActivationType, n, n), arena.Allocate(backend.ActivationType, n, n), arena.Allocate(backend.ActivationType, n, n));
+        var a = arena.Allocate(backend.ActivationType, n, n);
+        var b = arena.Allocate(backend.ActivationType, n, n);
+        var c = arena.Allocate(backend.ActivationType, n, n);
         var noise = new ushort[2 * n];
         for (var i = 0; i < noise.Length; i++)
         {
@@ -298,7 +303,8 @@ public static class TrainBenchmark
             Tokens = options.Rows.Sum(),
             TrainedTokens = samples.Sum(s => s.TrainedTokens),
         };
-        return new TokenizedData(samples, [], new DataReport { Train = summary, Eval = null, UnusedFields = [], Warnings = [] });
+        return new TokenizedData(
+            samples, [], new DataReport { Train = summary, Eval = null, UnusedFields = [], Warnings = [] });
     }
 
     private static RunConfig Config(TrainBenchmarkOptions options)
@@ -331,7 +337,8 @@ public static class TrainBenchmark
     }
 
     private static string Describe(MemoryPlan plan) =>
-        $"passes of {plan.PassTokens} tokens, {plan.RecomputedLayers} layers recomputed, {plan.ResidentLayers} resident, "
+        $"passes of {plan.PassTokens} tokens, {plan.RecomputedLayers} layers recomputed, "
+        + $"{plan.ResidentLayers} resident, "
         + $"logits {plan.LogitsChunk}{(plan.TableOnHost ? ", embedding table on the host" : "")}";
 
     private static string RowsText(IReadOnlyList<int> rows) =>

@@ -27,7 +27,8 @@ public static class TrainSuite
         };
         return
         [
-            ("reference run: 4 x 512, every layer recomputed", Run([512, 512, 512, 512]) with { Recompute = RecomputeMode.Always }),
+            ("reference run: 4 x 512, every layer recomputed",
+                Run([512, 512, 512, 512]) with { Recompute = RecomputeMode.Always }),
             ("4 x 512, nothing recomputed", Run([512, 512, 512, 512]) with { Profile = true }),
             ("4 x 512, dropout 0.05", Run([512, 512, 512, 512]) with { Dropout = 0.05 }),
             ("4 x 2048", Run([2048, 2048, 2048, 2048]) with { Profile = true, Steps = 12 }),
@@ -35,7 +36,8 @@ public static class TrainSuite
             ("all linear, r=16, 2 x 2048", Run([2048, 2048]) with { Rank = 16, Targets = AllLinear }),
             ("reference run within 6 GiB", Run([512, 512, 512, 512], 6 * Gib)),
             ("reference run within 5.5 GiB", Run([512, 512, 512, 512], (11 * Gib) / 2)),
-            ("32B at 512 tokens within 24 GiB", Run([512, 512, 512, 512], 24 * Gib) with { Shape = "qwen2.5-32b", Steps = 6 }),
+            ("32B at 512 tokens within 24 GiB",
+                Run([512, 512, 512, 512], 24 * Gib) with { Shape = "qwen2.5-32b", Steps = 6 }),
         ];
     }
 }

@@ -140,7 +140,8 @@ internal static class AdamWCases
 
     private static readonly (int Rows, int Cols)[] Small = [(1, 1), (3, 65), (8, 64), (16, 100)];
 
-    private static readonly (int Rows, int Cols)[] Mixed = [(16, 300), (3, 65), (5, 1000), (1, 4096), (8, 64), (64, 65)];
+    private static readonly (int Rows, int Cols)[] Mixed =
+        [(16, 300), (3, 65), (5, 1000), (1, 4096), (8, 64), (64, 65)];
 
     public static IEnumerable<OpCase> All { get; } =
     [
@@ -150,7 +151,8 @@ internal static class AdamWCases
         .. Steps("step 500, decay before", First with { Step = 500, DecayAfter = false, WeightDecay = 0.1f }),
         .. Steps("no decay", First with { Step = 2, WeightDecay = 0 }),
         .. Norms(1), .. Norms(64), .. Norms(65), .. Norms(10_007), .. Norms(200_000),
-        .. new OpCase("RefreshCompute", "six tensors", s => s.Backend.RefreshCompute(Parameters(s, Mixed, false))).InBothLayouts(),
+        .. new OpCase("RefreshCompute", "six tensors", s => s.Backend.RefreshCompute(Parameters(s, Mixed, false)))
+            .InBothLayouts(),
     ];
 
     private static IEnumerable<OpCase> Steps(string name, AdamWStep step)
@@ -159,7 +161,9 @@ internal static class AdamWCases
         [
             new("AdamW", $"F32, {name}", s => Step(s, Small, step, false, false)),
             new("AdamW", $"8-bit, {name}", s => Step(s, Mixed, step, true, false)),
-            new("AdamW", $"8-bit, {name}, infinite gradient", s => Step(s, Mixed, step with { MaxNorm = 0 }, true, true)),
+            new(
+                "AdamW", $"8-bit, {name}, infinite gradient",
+                s => Step(s, Mixed, step with { MaxNorm = 0 }, true, true)),
         ];
         return cases.SelectMany(c => c.InBothLayouts());
     }

@@ -6,8 +6,8 @@ public sealed partial class ReferenceBackend
 {
     /// <inheritdoc/>
     public void Attention(
-        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape, TensorView o,
-        TensorView lse)
+        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape,
+        TensorView o, TensorView lse)
     {
         var d = shape.HeadDim;
         Guard.Shape(q, q.Rows, shape.Heads * d);
@@ -164,7 +164,8 @@ internal static class AttentionCases
 
     private static OpCase[] Training(int[] lengths, int heads, int kvHeads, int d, int window, double sharp = 1)
     {
-        var name = $"samples={string.Join('+', lengths)} H={heads} Hkv={kvHeads} D={d}{(window > 0 ? $" window={window}" : "")}"
+        var name = $"samples={string.Join('+', lengths)} H={heads} Hkv={kvHeads} "
+            + $"D={d}{(window > 0 ? $" window={window}" : "")}"
             + (sharp > 1 ? " peaked" : "");
         return
         [
@@ -187,7 +188,8 @@ internal static class AttentionCases
     // q, k and v as columns of one tensor, as the fused projection leaves them.
     private static void Forward(OpScope s, int[] lengths, int heads, int kvHeads, int d, int window, double sharp)
     {
-        var (t, shape, cu) = (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
+        var (t, shape, cu) =
+            (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
         var qkv = s.Input("qkv", t, (heads + 2 * kvHeads) * d, sharp);
         var o = s.Output(
             "o", s.Activation, t, heads * d, new Tolerance(ToleranceClass.Attention, shape.LongestKey + d));
@@ -197,9 +199,11 @@ internal static class AttentionCases
 
     private static void Backward(OpScope s, int[] lengths, int heads, int kvHeads, int d, int window, double sharp)
     {
-        var (t, shape, cu) = (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
+        var (t, shape, cu) =
+            (lengths.Sum(), Shape(heads, kvHeads, d, window, lengths, lengths), Boundaries(s, lengths));
         var (qkv, dO) = (s.Input("qkv", t, (heads + 2 * kvHeads) * d, sharp), s.Input("dO", t, heads * d));
-        var (o, lse, delta) = (s.Fresh(s.Activation, t, heads * d), s.Fresh(s.Real, heads, t), s.Fresh(s.Real, heads, t));
+        var (o, lse, delta) =
+            (s.Fresh(s.Activation, t, heads * d), s.Fresh(s.Real, heads, t), s.Fresh(s.Real, heads, t));
         var dqkv = s.Output(
             "dqkv", s.Activation, t, qkv.Cols,
             new Tolerance(ToleranceClass.AttentionGradient, shape.LongestKey * (heads / kvHeads) + d));

@@ -63,7 +63,9 @@ internal static class CrossEntropyCases
     {
         OpCase[] cases =
         [
-            new("CrossEntropy", $"n={n} V={v} σ={scale}", s => Loss(s, n, v, scale, 0.125f)) { HasGradient = v <= 1000 },
+            new(
+                "CrossEntropy", $"n={n} V={v} σ={scale}",
+                s => Loss(s, n, v, scale, 0.125f)) { HasGradient = v <= 1000 },
             new("CrossEntropy", $"n={n} V={v} σ={scale}, loss only", s => Loss(s, n, v, scale, 0)),
         ];
         return cases.SelectMany(c => c.InBothLayouts());

@@ -55,7 +55,9 @@ public sealed partial class ReferenceBackend
 internal static class ElementwiseCases
 {
     private static readonly double[] Special =
-        [0, -0.0, double.NaN, double.PositiveInfinity, double.NegativeInfinity, 65504, 65520, 1e-7, -6e-8, 3e-41, 3.3e38, 1.00390625];
+        [
+            0, -0.0, double.NaN, double.PositiveInfinity, double.NegativeInfinity, 65504, 65520, 1e-7, -6e-8, 3e-41,
+            3.3e38, 1.00390625];
 
     public static IEnumerable<OpCase> All { get; } =
     [
@@ -77,7 +79,8 @@ internal static class ElementwiseCases
                 foreach (var scale in new[] { 1f, -0.37f })
                 {
                     var name = $"T={t} C={c} {from} to {to}{(scale == 1 ? "" : " scaled")}";
-                    foreach (var one in new OpCase("Convert", name, s => Copy(s, t, c, from, to, scale)).InBothLayouts())
+                    var opCase = new OpCase("Convert", name, s => Copy(s, t, c, from, to, scale));
+                    foreach (var one in opCase.InBothLayouts())
                     {
                         yield return one;
                     }
@@ -93,9 +96,11 @@ internal static class ElementwiseCases
         [
             .. (new OpCase("Dropout", name, s => Drop(s, t, c, p, rowOffset, false, false)) with { HasGradient = true })
                 .InBothLayouts(),
-            .. (new OpCase("Dropout", $"{name}, added", s => Drop(s, t, c, p, rowOffset, true, false)) with { HasGradient = true })
+            .. (new OpCase("Dropout", $"{name}, added", s => Drop(s, t, c, p, rowOffset, true, false))
+                with { HasGradient = true })
                 .InBothLayouts(),
-            .. (new OpCase("Dropout", $"{name}, in place", s => Drop(s, t, c, p, rowOffset, false, true)) with { HasGradient = true })
+            .. (new OpCase("Dropout", $"{name}, in place", s => Drop(s, t, c, p, rowOffset, false, true))
+                with { HasGradient = true })
                 .InBothLayouts(),
         ];
     }

@@ -32,8 +32,10 @@ internal static class EmbeddingCases
 
     private static OpCase[] Lookups(int v, int c, int[] ids) =>
     [
-        .. new OpCase("Embedding", $"V={v} C={c} T={ids.Length} BF16", s => Lookup(s, v, c, ids, DType.BF16)).InBothLayouts(),
-        .. new OpCase("Embedding", $"V={v} C={c} T={ids.Length} F32", s => Lookup(s, v, c, ids, DType.F32)).InBothLayouts(),
+        .. new OpCase("Embedding", $"V={v} C={c} T={ids.Length} BF16", s => Lookup(s, v, c, ids, DType.BF16))
+            .InBothLayouts(),
+        .. new OpCase("Embedding", $"V={v} C={c} T={ids.Length} F32", s => Lookup(s, v, c, ids, DType.F32))
+            .InBothLayouts(),
     ];
 
     private static void Lookup(OpScope s, int v, int c, int[] ids, DType type)

@@ -113,7 +113,8 @@ internal static class LinearCases
     private static IEnumerable<OpCase> Quantised(
         int t, int[] rows, int k, FourBitCode code, bool nested, Bias bias, bool large = false)
     {
-        var name = $"T={t} N={string.Join('+', rows)} K={k} {code}{(nested ? " nested" : "")}{(bias == Bias.None ? "" : $" bias {bias}")}";
+        var name = $"T={t} N={string.Join('+', rows)} K={k} "
+            + $"{code}{(nested ? " nested" : "")}{(bias == Bias.None ? "" : $" bias {bias}")}";
         OpCase[] cases =
         [
             new("Linear", name, s => Forward(s, t, Weight(s, rows, k, code, nested, bias, false))),
@@ -122,11 +123,15 @@ internal static class LinearCases
             {
                 HasGradient = !large,
             },
-            new("LinearBackward", $"{name}, added", s => Backward(s, t, Weight(s, rows, k, code, nested, bias, false), true))
+            new(
+                "LinearBackward", $"{name}, added",
+                s => Backward(s, t, Weight(s, rows, k, code, nested, bias, false), true))
             {
                 HasGradient = !large,
             },
-            new("LinearBackward", $"{name}, resident", s => Backward(s, t, Weight(s, rows, k, code, nested, bias, true), false)),
+            new(
+                "LinearBackward", $"{name}, resident",
+                s => Backward(s, t, Weight(s, rows, k, code, nested, bias, true), false)),
         ];
         return large ? cases : cases.SelectMany(c => c.InBothLayouts());
     }
@@ -138,13 +143,17 @@ internal static class LinearCases
         [
             new("Linear", name, s => Forward(s, t, DenseWeight(s, n, k, half))),
             new("LinearBackward", name, s => Backward(s, t, DenseWeight(s, n, k, half), false)) { HasGradient = true },
-            new("LinearBackward", $"{name}, added", s => Backward(s, t, DenseWeight(s, n, k, half), true)) { HasGradient = true },
+            new(
+                "LinearBackward", $"{name}, added",
+                s => Backward(s, t, DenseWeight(s, n, k, half), true)) { HasGradient = true },
         ];
         return cases.SelectMany(c => c.InBothLayouts());
     }
 
     private static FrozenLinear DenseWeight(OpScope s, int n, int k, bool half) =>
-        new(s.Input("W", half ? DType.BF16 : s.Activation, n, k, 0.1), BiasOf(s, n, half ? Bias.None : Bias.Activation));
+        new(
+            s.Input("W", half ? DType.BF16 : s.Activation, n, k, 0.1),
+            BiasOf(s, n, half ? Bias.None : Bias.Activation));
 
     private static FrozenLinear Weight(
         OpScope s, int[] rows, int k, FourBitCode code, bool nested, Bias bias, bool resident)
@@ -180,12 +189,15 @@ internal static class LinearCases
     private static void Forward(OpScope s, int t, FrozenLinear weight)
     {
         var x = s.Input("x", t, weight.In);
-        s.Backend.Linear(x, weight, s.Output("y", s.Activation, t, weight.Out, new Tolerance(ToleranceClass.Product, weight.In + 1)));
+        s.Backend.Linear(
+            x, weight,
+            s.Output("y", s.Activation, t, weight.Out, new Tolerance(ToleranceClass.Product, weight.In + 1)));
     }
 
     private static void Backward(OpScope s, int t, FrozenLinear weight, bool accumulate)
     {
-        var (x, dy, y) = (s.Input("x", t, weight.In), s.Input("dy", t, weight.Out), s.Fresh(s.Activation, t, weight.Out));
+        var (x, dy, y) =
+            (s.Input("x", t, weight.In), s.Input("dy", t, weight.Out), s.Fresh(s.Activation, t, weight.Out));
         s.Backend.Linear(x, weight, y);
         s.Loss(y, dy);
         var dx = accumulate ? s.Input("dx", t, weight.In) : s.Fresh(s.Activation, t, weight.In);

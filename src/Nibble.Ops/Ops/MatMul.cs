@@ -6,7 +6,8 @@ public sealed partial class ReferenceBackend
 {
     /// <inheritdoc/>
     public void MatMul(
-        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1, bool accumulate = false)
+        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
+        bool accumulate = false)
     {
         var k = transposeA ? a.Rows : a.Cols;
         Guard.Shape(a, transposeA ? k : c.Rows, transposeA ? c.Rows : k);
@@ -97,7 +98,8 @@ internal static class MatMulCases
         s => Multiply(s, 150, 785, 520, ta, tb, false, 1, true));
 
     private static OpCase Tuned(bool tb) => new(
-        "MatMul", $"M=136 N=512 K=264{(tb ? " bᵀ" : "")}, added", s => Multiply(s, 136, 512, 264, false, tb, false, 1, true));
+        "MatMul", $"M=136 N=512 K=264{(tb ? " bᵀ" : "")}, added",
+        s => Multiply(s, 136, 512, 264, false, tb, false, 1, true));
 
     private static IEnumerable<OpCase> Short(int m, int n, int k)
     {
@@ -137,7 +139,8 @@ internal static class MatMulCases
     private static void Adapter(OpScope s, int t, int c, int r)
     {
         var (x, a, b) = (s.Input("x", t, c), s.Input("A", r, c, 0.2), s.Input("B", c, r, 0.2));
-        var (y, dy, u, du) = (s.Input("y", t, c), s.Input("dy", t, c), s.Fresh(s.Activation, t, r), s.Fresh(s.Activation, t, r));
+        var (y, dy, u, du) =
+            (s.Input("y", t, c), s.Input("dy", t, c), s.Fresh(s.Activation, t, r), s.Fresh(s.Activation, t, r));
         s.Backend.MatMul(x, false, a, true, u);
         s.Backend.MatMul(u, false, b, true, y, 1, true);
         s.Loss(y, dy);

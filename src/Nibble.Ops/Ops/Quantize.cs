@@ -178,7 +178,8 @@ internal static class QuantizeCases
     {
         var values = s.Normal(1, n, 0.01, 0.06);
         var absMax = s.Gapless(DType.F32, 1, n, i => Math.Abs(values[0, i]));
-        var (codes, blocks) = (s.Fresh(DType.U8, 1, n), (n + QuantizedMatrix.NestedBlockSize - 1) / QuantizedMatrix.NestedBlockSize);
+        var (codes, blocks) =
+            (s.Fresh(DType.U8, 1, n), (n + QuantizedMatrix.NestedBlockSize - 1) / QuantizedMatrix.NestedBlockSize);
         var nested = s.Gapless(DType.F32, 1, blocks, _ => double.NaN);
         if (n > 1)
         {

@@ -53,7 +53,8 @@ public sealed partial class ReferenceBackend
 
     /// <inheritdoc/>
     public void RmsNormBackward(
-        TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate, TensorView dWeight)
+        TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate,
+        TensorView dWeight)
     {
         var d = weight.Cols;
         Guard.Shape(weight, 1, d);
@@ -123,8 +124,12 @@ internal static class RmsNormCases
             new("RmsNorm", name, s => Forward(s, t, c, d, false)),
             new("RmsNorm", $"{name}, in place", s => Forward(s, t, c, d, true)),
             new("RmsNormBackward", name, s => Backward(s, t, c, d, false, true, false)) { HasGradient = true },
-            new("RmsNormBackward", $"{name}, added, frozen weight", s => Backward(s, t, c, d, true, false, false)) { HasGradient = true },
-            new("RmsNormBackward", $"{name}, in place", s => Backward(s, t, c, d, false, true, true)) { HasGradient = true },
+            new(
+                "RmsNormBackward", $"{name}, added, frozen weight",
+                s => Backward(s, t, c, d, true, false, false)) { HasGradient = true },
+            new(
+                "RmsNormBackward", $"{name}, in place",
+                s => Backward(s, t, c, d, false, true, true)) { HasGradient = true },
         ];
         if (d == c)
         {

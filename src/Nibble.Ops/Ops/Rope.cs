@@ -48,7 +48,8 @@ internal static class RopeCases
     private static OpCase[] Rotations(int t, int heads, int d) =>
     [
         .. new OpCase("Rope", $"T={t} heads={heads} D={d}", s => Rotate(s, t, heads, d, false)).InBothLayouts(),
-        .. (new OpCase("Rope", $"T={t} heads={heads} D={d}, inverse", s => Rotate(s, t, heads, d, true)) with { HasGradient = true })
+        .. (new OpCase("Rope", $"T={t} heads={heads} D={d}, inverse", s => Rotate(s, t, heads, d, true))
+            with { HasGradient = true })
             .InBothLayouts(),
     ];
 

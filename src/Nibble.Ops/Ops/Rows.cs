@@ -46,7 +46,8 @@ internal static class RowsCases
 
     private static OpCase[] Moves(int t, int c, int[] index) =>
     [
-        .. (new OpCase("GatherRows", $"T={t} C={c} n={index.Length}", s => Gather(s, t, c, index)) with { HasGradient = true })
+        .. (new OpCase("GatherRows", $"T={t} C={c} n={index.Length}", s => Gather(s, t, c, index))
+            with { HasGradient = true })
             .InBothLayouts(),
         .. new OpCase("ScatterRows", $"T={t} C={c} n={index.Length}", s => Scatter(s, t, c, index)).InBothLayouts(),
     ];

@@ -53,8 +53,10 @@ internal static class SwiGluCases
         return
         [
             .. new OpCase("SwiGlu", name, s => Forward(s, t, f, scale)).InBothLayouts(),
-            .. (new OpCase("SwiGluBackward", name, s => Backward(s, t, f, scale, false)) with { HasGradient = true }).InBothLayouts(),
-            .. (new OpCase("SwiGluBackward", $"{name}, in place", s => Backward(s, t, f, scale, true)) with { HasGradient = true })
+            .. (new OpCase("SwiGluBackward", name, s => Backward(s, t, f, scale, false)) with { HasGradient = true })
+                .InBothLayouts(),
+            .. (new OpCase("SwiGluBackward", $"{name}, in place", s => Backward(s, t, f, scale, true))
+                with { HasGradient = true })
                 .InBothLayouts(),
         ];
     }

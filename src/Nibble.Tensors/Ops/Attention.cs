@@ -14,11 +14,11 @@ public readonly record struct AttentionShape(
 public partial interface IBackend
 {
     /// <summary>
-    /// Causal grouped-query attention within samples, without a T × T matrix. Sample s has query rows cuQuery[s] … cuQuery[s+1]-1
-    /// and key rows cuKey[s] … cuKey[s+1]-1; its last query sees its last key (so one query row against a longer cache works),
-    /// query i of n sees key j of m when <c>j ≤ i + m - n</c> and, with a window w, <c>j &gt; i + m - n - w</c>.
-    /// <c>p = softmax(scale · q kᵀ)</c>, <c>o = p v</c>. Scores and softmax in F32, p rounded to the activation type before
-    /// p v on a GPU. Saves the log-sum-exp of the scaled scores.
+    /// Causal grouped-query attention within samples, without a T × T matrix. Sample s has query rows cuQuery[s] …
+    /// cuQuery[s+1]-1 and key rows cuKey[s] … cuKey[s+1]-1; its last query sees its last key (so one query row against
+    /// a longer cache works), query i of n sees key j of m when <c>j ≤ i + m - n</c> and, with a window w,
+    /// <c>j &gt; i + m - n - w</c>. <c>p = softmax(scale · q kᵀ)</c>, <c>o = p v</c>. Scores and softmax in F32, p
+    /// rounded to the activation type before p v on a GPU. Saves the log-sum-exp of the scaled scores.
     /// Source: T. Dao, "FlashAttention-2" (2023), algorithms 1 and 2.
     /// </summary>
     /// <param name="q">[Tq, H × D] in the activation type.</param>
@@ -30,13 +30,13 @@ public partial interface IBackend
     /// <param name="o">[Tq, H × D]; aliases nothing.</param>
     /// <param name="lse">F32 (reference: F64) [H, Tq].</param>
     void Attention(
-        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape, TensorView o,
-        TensorView lse);
+        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape,
+        TensorView o, TensorView lse);
 
     /// <summary>
     /// Gradient of <see cref="Attention"/> for equal query and key rows (training). With <c>δ_i = Σ_d do_id o_id</c>:
-    /// <c>dv = pᵀ do</c>, <c>ds = p · (do vᵀ - δ)</c>, <c>dq = scale · ds k</c>, <c>dk = scale · dsᵀ q</c>, summed over the query heads
-    /// of a group in fixed order; no atomics.
+    /// <c>dv = pᵀ do</c>, <c>ds = p · (do vᵀ - δ)</c>, <c>dq = scale · ds k</c>, <c>dk = scale · dsᵀ q</c>, summed over
+    /// the query heads of a group in fixed order; no atomics.
     /// </summary>
     /// <param name="dO">[T, H × D].</param>
     /// <param name="q">[T, H × D] as in the forward pass.</param>

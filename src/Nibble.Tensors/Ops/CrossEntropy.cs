@@ -4,8 +4,9 @@ public partial interface IBackend
 {
     /// <summary>
     /// Loss of a chunk of positions and, in place, the gradient of its logits:
-    /// <c>loss[i] = log Σ_v e^logits[i,v] - logits[i, target_i]</c>; with a non-zero <paramref name="gradientScale"/> s,
-    /// <c>logits[i,v] ← s · (softmax(logits[i])_v - [v = target_i])</c>. F32 arithmetic; rounded once to the logits' type.
+    /// <c>loss[i] = log Σ_v e^logits[i,v] - logits[i, target_i]</c>; with a non-zero
+    /// <paramref name="gradientScale"/> s, <c>logits[i,v] ← s · (softmax(logits[i])_v - [v = target_i])</c>. F32
+    /// arithmetic; rounded once to the logits' type.
     /// </summary>
     /// <param name="logits">[n, V] in the activation type; overwritten when a gradient is asked for.</param>
     /// <param name="targets">I32 [1, n], each in 0 … V-1.</param>

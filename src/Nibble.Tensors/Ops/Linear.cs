@@ -3,9 +3,9 @@ namespace Nibble.Tensors;
 public partial interface IBackend
 {
     /// <summary>
-    /// Product with a frozen weight: <c>y = x Wᵀ + b</c>. A 4-bit weight is dequantised to the activation type (one rounding)
-    /// wherever it meets the multiplication: in the packed panel, in scratch, in registers, or from its resident copy; the
-    /// numbers are the same. Accumulates in F32 and rounds once to the output type. Saves nothing.
+    /// Product with a frozen weight: <c>y = x Wᵀ + b</c>. A 4-bit weight is dequantised to the activation type (one
+    /// rounding) wherever it meets the multiplication: in the packed panel, in scratch, in registers, or from its
+    /// resident copy; the numbers are the same. Accumulates in F32 and rounds once to the output type. Saves nothing.
     /// Source: bitsandbytes nn/modules.py Linear4bit.
     /// </summary>
     /// <param name="x">[T, K] in the activation type.</param>

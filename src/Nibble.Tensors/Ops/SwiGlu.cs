@@ -3,15 +3,16 @@ namespace Nibble.Tensors;
 public partial interface IBackend
 {
     /// <summary>
-    /// Gated activation: <c>h = silu(g) · u</c> with <c>silu(g) = g / (1 + e^-g)</c>, computed in F32, rounded once. Saves nothing
-    /// beyond its input. Source: N. Shazeer, "GLU Variants Improve Transformer" (2020).
+    /// Gated activation: <c>h = silu(g) · u</c> with <c>silu(g) = g / (1 + e^-g)</c>, computed in F32, rounded once.
+    /// Saves nothing beyond its input. Source: N. Shazeer, "GLU Variants Improve Transformer" (2020).
     /// </summary>
     /// <param name="gateUp">[T, 2F]: g in the first F columns, u in the last.</param>
     /// <param name="h">[T, F].</param>
     void SwiGlu(TensorView gateUp, TensorView h);
 
     /// <summary>
-    /// Gradient of <see cref="SwiGlu"/>: with σ = 1 / (1 + e^-g), <c>dg = dh · u · σ (1 + g (1 - σ))</c>, <c>du = dh · g σ</c>.
+    /// Gradient of <see cref="SwiGlu"/>: with σ = 1 / (1 + e^-g),
+    /// <c>dg = dh · u · σ (1 + g (1 - σ))</c>, <c>du = dh · g σ</c>.
     /// </summary>
     /// <param name="dh">[T, F].</param>
     /// <param name="gateUp">[T, 2F] from the forward pass.</param>

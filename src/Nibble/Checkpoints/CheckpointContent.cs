@@ -17,8 +17,8 @@ public sealed record CheckpointContent
     /// <summary>The trainer's state.</summary>
     public required TrainerState State { get; init; }
 
-    /// <summary>State of the optimizer and whatever else an exact continuation needs, or null for a checkpoint that cannot
-    /// resume (<c>save_only_model</c>).</summary>
+    /// <summary>State of the optimizer and whatever else an exact continuation needs, or null for a checkpoint that
+    /// cannot resume (<c>save_only_model</c>).</summary>
     public required IReadOnlyList<StateTensor>? Optimizer { get; init; }
 
     /// <summary>Position in the run, and where it comes from.</summary>

@@ -102,7 +102,9 @@ internal static class CheckpointFolder
             .. _always,
             .. IsAdapter(manifest)
                 ? (string[])[AdapterFileNames.Config, AdapterFileNames.Weights]
-                : [FullModelFiles.Config, manifest.Files.ContainsKey(FullModelFiles.Index) ? FullModelFiles.Index : FullModelFiles.Weights],
+                : [
+                    FullModelFiles.Config,
+                    manifest.Files.ContainsKey(FullModelFiles.Index) ? FullModelFiles.Index : FullModelFiles.Weights],
             .. manifest.Kind == CheckpointKind.Full ? (string[])[CheckpointStore.OptimizerFileName] : [],
         ];
         foreach (var name in required)

@@ -5,8 +5,8 @@ using Nibble.Tensors;
 namespace Nibble.Checkpoints;
 
 /// <summary>
-/// Writes a whole model as transformers does: <c>model.safetensors</c>, or shards of 5 GB with an index, in the types of the base
-/// model, and the base's configuration files.
+/// Writes a whole model as transformers does: <c>model.safetensors</c>, or shards of 5 GB with an index, in the types
+/// of the base model, and the base's configuration files.
 /// </summary>
 public static class FullModelFiles
 {
@@ -28,7 +28,8 @@ public static class FullModelFiles
     /// <param name="model">What to write.</param>
     /// <param name="shardBytes">Most bytes of a shard.</param>
     /// <returns>Names of the files written.</returns>
-    /// <exception cref="CheckpointException">The base model has no tensor of a name, or one of another size.</exception>
+    /// <exception cref="CheckpointException">The base model has no tensor of a name,
+    /// or one of another size.</exception>
     /// <exception cref="StorageException">A file could not be written.</exception>
     public static IReadOnlyList<string> Write(string folder, FullModel model, long shardBytes = ShardBytes)
     {
@@ -70,7 +71,8 @@ public static class FullModelFiles
         return entry is not null && entry.Count == (long)tensor.Rows * tensor.Cols && tensor.DType == DType.F32
             ? new SafetensorsDeclaration(tensor.Name, entry.Type, entry.Shape)
             : throw new CheckpointException(
-                source.Folder, $"{tensor.Name} of {(long)tensor.Rows * tensor.Cols} values", entry?.ToString() ?? "no such tensor");
+                source.Folder, $"{tensor.Name} of {(long)tensor.Rows * tensor.Cols} values",
+                entry?.ToString() ?? "no such tensor");
     }
 
     private static List<List<(StateTensor Tensor, SafetensorsDeclaration Declaration)>> Shards(

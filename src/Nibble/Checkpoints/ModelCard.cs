@@ -3,7 +3,8 @@ using System.Text.Json;
 
 namespace Nibble.Checkpoints;
 
-/// <summary>Facts for the README.md beside an adapter or a model. Texts are printed as they are: leave secrets out.</summary>
+/// <summary>Facts for the README.md beside an adapter or a model. Texts are printed as
+/// they are: leave secrets out.</summary>
 public sealed record ModelCard
 {
     /// <summary>Version of Nibble that trained it.</summary>
@@ -41,7 +42,9 @@ public sealed record ModelCard
     {
         ArgumentNullException.ThrowIfNull(model);
         var text = new StringBuilder();
-        Front(text, model.BaseFolder, "transformers", $"base_model:finetune:{model.BaseFolder}", "nibble", "transformers");
+        Front(
+            text, model.BaseFolder, "transformers", $"base_model:finetune:{model.BaseFolder}",
+            "nibble", "transformers");
         text.Append("# Fine-tuned from ").Append(model.BaseFolder).Append("\n\nEvery weight was trained.\n");
         Body(text);
         return text.ToString();

@@ -8,8 +8,8 @@ namespace Nibble.Checkpoints;
 public delegate void TensorReader(long offset, Span<byte> destination);
 
 /// <summary>
-/// One tensor of a checkpoint as raw bytes, read piece by piece from where it is: a device, a file or an array. Whole models
-/// and their optimizer states never stand in host memory.
+/// One tensor of a checkpoint as raw bytes, read piece by piece from where it is: a device, a file or an array. Whole
+/// models and their optimizer states never stand in host memory.
 /// </summary>
 /// <param name="Name">Unique name.</param>
 /// <param name="DType">Element type, F32 or U8 in practice.</param>

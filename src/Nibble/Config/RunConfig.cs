@@ -9,7 +9,8 @@ public sealed record RunConfig
     /// <summary>Folder of the base model, or a Hub name that resolves to one.</summary>
     public required string BaseModel { get; init; }
 
-    /// <summary>Folder whose tokenizer is used; the base model's unless <c>tokenizer_config</c> says otherwise.</summary>
+    /// <summary>Folder whose tokenizer is used; the base model's unless
+    /// <c>tokenizer_config</c> says otherwise.</summary>
     public required string TokenizerPath { get; init; }
 
     /// <summary>Folder that receives checkpoints, metrics and the final adapter.</summary>
@@ -82,7 +83,8 @@ public sealed record LoraOptions
     /// <summary>Probability of zeroing an element of the adapter's input, in [0, 1).</summary>
     public required double Dropout { get; init; }
 
-    /// <summary>Module names without duplicates, e.g. <c>q_proj</c>; resolved from the list and <c>lora_target_linear</c>.</summary>
+    /// <summary>Module names without duplicates, e.g. <c>q_proj</c>; resolved from the list and
+    /// <c>lora_target_linear</c>.</summary>
     public required IReadOnlyList<string> TargetModules { get; init; }
 
     /// <summary>Scale by alpha / sqrt(rank).</summary>
@@ -104,10 +106,12 @@ public sealed record DatasetOptions
     /// <summary>File or folder, absolute or relative to the working directory.</summary>
     public required string Path { get; init; }
 
-    /// <summary><c>completion</c>, <c>alpaca</c>, <c>chat_template</c>, <c>input_output</c>, or null for pre-tokenised rows.</summary>
+    /// <summary><c>completion</c>, <c>alpaca</c>, <c>chat_template</c>, <c>input_output</c>, or
+    /// null for pre-tokenised rows.</summary>
     public required string? Type { get; init; }
 
-    /// <summary>File format: <c>json</c> (JSON lines or an array), <c>csv</c>, <c>text</c>, <c>parquet</c>, or null to go by extension.</summary>
+    /// <summary>File format: <c>json</c> (JSON lines or an array), <c>csv</c>, <c>text</c>, <c>parquet</c>, or
+    /// null to go by extension.</summary>
     public required string? FileFormat { get; init; }
 
     /// <summary>Files inside a folder <see cref="Path"/>, or empty for all.</summary>
@@ -150,7 +154,8 @@ public sealed record DataOptions
     /// <summary>Training sets, in order.</summary>
     public required IReadOnlyList<DatasetOptions> Train { get; init; }
 
-    /// <summary>Evaluation sets; empty when <see cref="ValidationSize"/> splits or there is no evaluation data.</summary>
+    /// <summary>Evaluation sets; empty when <see cref="ValidationSize"/> splits or
+    /// there is no evaluation data.</summary>
     public required IReadOnlyList<DatasetOptions> Test { get; init; }
 
     /// <summary>0 for none; at most 1 a fraction; above 1 a row count; taken from the tail after shuffling.</summary>
@@ -198,7 +203,8 @@ public enum ExcessLength
 /// <param name="Length">Most tokens of a row.</param>
 /// <param name="MinimumLength">Rows with fewer tokens are dropped.</param>
 /// <param name="Excess">Policy for longer rows.</param>
-/// <param name="SamplePacking">Fill a micro-batch of <c>micro_batch_size × Length</c> tokens with whole samples.</param>
+/// <param name="SamplePacking">Fill a micro-batch of <c>micro_batch_size × Length</c>
+/// tokens with whole samples.</param>
 /// <param name="EvalSamplePacking">The same for evaluation.</param>
 /// <param name="PadToLength">A description only: padding is never computed.</param>
 /// <param name="MaximumDroppedShare">Share of rows that may be dropped for length before the run is refused.</param>
@@ -313,7 +319,8 @@ public enum IntervalKind
 /// <param name="Value">Steps, or share of the total; ignored for the other kinds.</param>
 public readonly record struct Interval(IntervalKind Kind, double Value)
 {
-    /// <summary>Steps between two events in a run of <paramref name="totalSteps"/>, or null when not a step interval.</summary>
+    /// <summary>Steps between two events in a run of <paramref name="totalSteps"/>, or null
+    /// when not a step interval.</summary>
     /// <param name="totalSteps">Optimizer steps of the run.</param>
     public int? InSteps(int totalSteps) => Kind switch
     {
@@ -399,7 +406,8 @@ public enum RecomputeMode
     Always,
 }
 
-/// <summary>Device, memory budget and recomputation: the keys under <c>nibble</c> and their Axolotl relatives.</summary>
+/// <summary>Device, memory budget and recomputation: the keys under <c>nibble</c> and
+/// their Axolotl relatives.</summary>
 /// <param name="Device"><c>auto</c>, <c>cpu</c>, <c>cuda</c> or <c>cuda:N</c>.</param>
 /// <param name="Threads">CPU threads, or null for all cores.</param>
 /// <param name="Recompute">From <c>gradient_checkpointing</c> and <c>nibble.recompute</c>.</param>

@@ -170,7 +170,8 @@ public static class DatasetBuilder
         {
             var text = Tokenizer.Decode(sample.InputIds, skipSpecial: false);
             return new DatasetException(
-                $"{sample.Origin}: no token of this row trains: all {sample.InputIds.Length} labels are masked. Its text: "
+                $"{sample.Origin}: no token of this row trains: "
+                + $"all {sample.InputIds.Length} labels are masked. Its text: "
                 + (text.Length > 200 ? text[..200] + "…" : text));
         }
     }

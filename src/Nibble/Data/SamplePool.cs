@@ -65,11 +65,12 @@ internal sealed class SamplePool(SequenceOptions sequence)
         if (lost > sequence.MaximumDroppedShare * _made)
         {
             var percent = (100.0 * lost / _made).ToString("F1", CultureInfo.InvariantCulture);
+            var examples = _firstTooLong is null ? string.Empty : $" (first {_firstTooLong}, longest {_longest})";
             throw new DatasetException(
                 $"{lost} of {_made} samples ({percent} %) would be lost: {_tooLong} longer than sequence_len "
-                + $"{sequence.Length}{(_firstTooLong is null ? string.Empty : $" (first {_firstTooLong}, longest {_longest})")}, "
-                + $"{_tooShort} shorter than min_sample_len {sequence.MinimumLength}. Raise sequence_len, set "
-                + "excess_length_strategy: truncate, or allow the loss with nibble.max_dropped_share.");
+                + $"{sequence.Length}{examples}, {_tooShort} shorter than min_sample_len "
+                + $"{sequence.MinimumLength}. Raise sequence_len, set excess_length_strategy: truncate, "
+                + "or allow the loss with nibble.max_dropped_share.");
         }
     }
 
@@ -120,8 +121,9 @@ internal sealed class SamplePool(SequenceOptions sequence)
         {
             case ExcessLength.Raise:
                 throw new DatasetException(
-                    $"{sample.Origin}: the row has {sample.InputIds.Length} tokens, sequence_len is {sequence.Length} and "
-                    + "excess_length_strategy is raise. Shorten the row, raise sequence_len, or choose drop or truncate.");
+                    $"{sample.Origin}: the row has {sample.InputIds.Length} tokens, "
+                    + $"sequence_len is {sequence.Length} and excess_length_strategy is raise. Shorten the row, "
+                    + "raise sequence_len, or choose drop or truncate.");
             case ExcessLength.Truncate:
                 var cut = new Sample(sample.InputIds[..sequence.Length], sample.Labels[..sequence.Length],
                     sample.Origin);

@@ -33,7 +33,8 @@ public sealed class Generator(DecoderModel model, ModelConfig config, IBackend b
     /// <param name="totalTokens">Most tokens in all, of all sequences.</param>
     /// <param name="sequences">Most sequences side by side.</param>
     public static long Bytes(
-        ModelConfig config, Models.Lora.LoraAdapters? lora, DType activation, int promptTokens, int totalTokens, int sequences = 1)
+        ModelConfig config, Models.Lora.LoraAdapters? lora, DType activation, int promptTokens,
+        int totalTokens, int sequences = 1)
     {
         ArgumentNullException.ThrowIfNull(config);
         var counting = Arena.Counting();
@@ -49,14 +50,14 @@ public sealed class Generator(DecoderModel model, ModelConfig config, IBackend b
     /// <param name="onToken">Called with every new token as it is drawn, or null.</param>
     /// <param name="cancellation">Ends early; what was generated is returned.</param>
     public GeneratedTokens Continue(
-        ReadOnlySpan<int> prompt, IReadOnlyCollection<int> terminators, SamplingOptions options, Action<int>? onToken = null,
-        CancellationToken cancellation = default) =>
+        ReadOnlySpan<int> prompt, IReadOnlyCollection<int> terminators, SamplingOptions options,
+        Action<int>? onToken = null, CancellationToken cancellation = default) =>
         Continue([prompt.ToArray()], terminators, options, (_, token) => onToken?.Invoke(token), cancellation)[0];
 
     /// <summary>
-    /// Continues prompts side by side: a pass appends one token to every sequence that has not ended. Products over several rows
-    /// may sum in another order than over one, so a sequence can differ from the same prompt continued alone where two tokens
-    /// are equally likely up to rounding.
+    /// Continues prompts side by side: a pass appends one token to every sequence that has not ended. Products over
+    /// several rows may sum in another order than over one, so a sequence can differ from the same prompt continued
+    /// alone where two tokens are equally likely up to rounding.
     /// </summary>
     /// <param name="prompts">Token ids, at least one each.</param>
     /// <param name="terminators">Ids that end a text.</param>

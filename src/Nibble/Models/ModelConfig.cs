@@ -82,10 +82,12 @@ public sealed record ModelConfig
     /// <summary>Width of the fused q, k, v projection.</summary>
     public int QkvWidth => QueryWidth + (2 * KvWidth);
 
-    /// <summary>Every linear of a decoder layer in the order it is used: path inside the layer, outputs, inputs.</summary>
+    /// <summary>Every linear of a decoder layer in the order it is used: path inside
+    /// the layer, outputs, inputs.</summary>
     public IReadOnlyList<(string Path, int Out, int In)> LayerLinears =>
     [
-        ("self_attn.q_proj", QueryWidth, HiddenSize), ("self_attn.k_proj", KvWidth, HiddenSize), ("self_attn.v_proj", KvWidth, HiddenSize),
+        ("self_attn.q_proj", QueryWidth, HiddenSize), ("self_attn.k_proj", KvWidth, HiddenSize),
+        ("self_attn.v_proj", KvWidth, HiddenSize),
         ("self_attn.o_proj", HiddenSize, QueryWidth), ("mlp.gate_proj", IntermediateSize, HiddenSize),
         ("mlp.up_proj", IntermediateSize, HiddenSize), ("mlp.down_proj", HiddenSize, IntermediateSize),
     ];
@@ -105,14 +107,16 @@ public sealed record ModelConfig
 
     /// <summary>Reads <c>config.json</c> of a model folder.</summary>
     /// <param name="folder">Model folder.</param>
-    /// <exception cref="ModelFormatException">The file is missing, malformed, or of a family that is not supported.</exception>
+    /// <exception cref="ModelFormatException">The file is missing, malformed, or of a family
+    /// that is not supported.</exception>
     public static ModelConfig Load(string folder)
     {
         var path = Path.Combine(folder, "config.json");
         if (!File.Exists(path))
         {
             throw new ModelFormatException(
-                $"{path}: expected a model's config.json, found none. base_model must name a folder in Hugging Face layout.");
+                $"{path}: expected a model's config.json, found none. "
+                + "base_model must name a folder in Hugging Face layout.");
         }
 
         try

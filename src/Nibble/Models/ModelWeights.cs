@@ -9,7 +9,8 @@ namespace Nibble.Models;
 /// <param name="DenseType">Type of dense decoder linears: F32, BF16 (F64 in the reference).</param>
 /// <param name="TableType">Type of embedding table and head: F32 or BF16.</param>
 /// <param name="ActivationType">Type of norms and biases.</param>
-public sealed record WeightFormat(FourBitCode? Code, bool Nested, DType DenseType, DType TableType, DType ActivationType);
+public sealed record WeightFormat(
+    FourBitCode? Code, bool Nested, DType DenseType, DType TableType, DType ActivationType);
 
 /// <summary>Weights of one decoder layer.</summary>
 public sealed class LayerWeights
@@ -71,7 +72,8 @@ public sealed class ModelWeights
     /// <summary>Layers, first to last.</summary>
     public required LayerWeights[] Layers { get; init; }
 
-    /// <summary>Elements of the largest 4-bit product, for the scratch it is dequantised into; 0 when nothing is.</summary>
+    /// <summary>Elements of the largest 4-bit product, for the scratch it is dequantised
+    /// into; 0 when nothing is.</summary>
     public int LargestQuantizedCount => Layers.SelectMany(l => l.Linears).Where(l => l.Quantized.Length > 0)
         .Select(l => checked(l.Out * l.In)).DefaultIfEmpty(0).Max();
 
@@ -138,8 +140,8 @@ public sealed class ModelWeights
         };
     }
 
-    /// <summary>Every tensor of a model without 4-bit weights, under the names of a model folder; a tied head once, as the
-    /// embedding table. Stacked weights come as the row ranges they are made of.</summary>
+    /// <summary>Every tensor of a model without 4-bit weights, under the names of a model folder; a tied head once, as
+    /// the embedding table. Stacked weights come as the row ranges they are made of.</summary>
     public IEnumerable<(string Name, TensorView View)> DenseTensors()
     {
         var (c, q, kv, f) = (Config.HiddenSize, Config.QueryWidth, Config.KvWidth, Config.IntermediateSize);
@@ -149,7 +151,9 @@ public sealed class ModelWeights
             var (layer, prefix) = (Layers[l], string.Create(CultureInfo.InvariantCulture, $"model.layers.{l}"));
             IEnumerable<(string, TensorView)> tensors =
             [
-                .. Parts(layer.Qkv, ($"{prefix}.self_attn.q_proj", q), ($"{prefix}.self_attn.k_proj", kv), ($"{prefix}.self_attn.v_proj", kv)),
+                .. Parts(
+                    layer.Qkv, ($"{prefix}.self_attn.q_proj", q), ($"{prefix}.self_attn.k_proj", kv),
+                    ($"{prefix}.self_attn.v_proj", kv)),
                 .. Parts(layer.Output, ($"{prefix}.self_attn.o_proj", c)),
                 .. Parts(layer.GateUp, ($"{prefix}.mlp.gate_proj", f), ($"{prefix}.mlp.up_proj", f)),
                 .. Parts(layer.Down, ($"{prefix}.mlp.down_proj", c)),
@@ -171,7 +175,8 @@ public sealed class ModelWeights
         }
     }
 
-    private static List<(string Name, TensorView View)> Parts(FrozenLinear linear, params ReadOnlySpan<(string Name, int Rows)> modules)
+    private static List<(string Name, TensorView View)> Parts(
+        FrozenLinear linear, params ReadOnlySpan<(string Name, int Rows)> modules)
     {
         var parts = new List<(string, TensorView)>();
         var row = 0;
@@ -202,6 +207,7 @@ public sealed class ModelWeights
 
         var groups = (blocks + QuantizedMatrix.NestedBlockSize - 1) / QuantizedMatrix.NestedBlockSize;
         return new QuantizedMatrix(
-            code, rows, cols, codes, absMax, arena.Allocate(DType.F32, 1, groups), arena.Allocate(DType.F32, 1, 256), 0);
+            code, rows, cols, codes, absMax, arena.Allocate(DType.F32, 1, groups),
+            arena.Allocate(DType.F32, 1, 256), 0);
     }
 }

@@ -11,14 +11,16 @@ namespace Nibble.Planning;
 /// <summary>What the planner knows about a device.</summary>
 /// <param name="ActivationType">Type of activations.</param>
 /// <param name="BudgetBytes">Most bytes the process may use on the device.</param>
-/// <param name="FixedBytes">Bytes the process uses before the first tensor (context, kernels, library workspace).</param>
-/// <param name="DequantizesToScratch">Whether products with 4-bit weights go through scratch, so that residency saves time.</param>
+/// <param name="FixedBytes">Bytes the process uses before the first tensor (context,
+/// kernels, library workspace).</param>
+/// <param name="DequantizesToScratch">Whether products with 4-bit weights go through scratch, so
+/// that residency saves time.</param>
 /// <param name="MatMulRate">Matrix FLOP/s at full tiles, or null when unknown.</param>
 /// <param name="Bandwidth">Bytes/s of device memory, or null when unknown.</param>
 /// <param name="PreferredPassTokens">Tokens beyond which a larger pass is no faster.</param>
 public sealed record DeviceTraits(
-    DType ActivationType, long BudgetBytes, long FixedBytes, bool DequantizesToScratch, double? MatMulRate, double? Bandwidth,
-    int PreferredPassTokens);
+    DType ActivationType, long BudgetBytes, long FixedBytes, bool DequantizesToScratch,
+    double? MatMulRate, double? Bandwidth, int PreferredPassTokens);
 
 /// <summary>
 /// Chooses how a run uses its device: tokens of a pass, layers recomputed, layers kept dequantised. Sizes come from the
@@ -44,7 +46,8 @@ public sealed class MemoryPlanner
     public MemoryPlanner(
         ModelConfig config, WeightFormat format, LoraOptions? lora, bool eightBitOptimizer, RecomputeMode recompute,
         DeviceTraits device) =>
-        (_config, _format, _lora, _eightBit, _recompute, _device) = (config, format, lora, eightBitOptimizer, recompute, device);
+        (_config, _format, _lora, _eightBit, _recompute, _device) =
+            (config, format, lora, eightBitOptimizer, recompute, device);
 
     /// <summary>The fastest plan that fits.</summary>
     /// <param name="work">The largest things the run will meet.</param>
@@ -81,14 +84,18 @@ public sealed class MemoryPlanner
     private MemoryPlan Plan(
         Workload work, Sizes sizes, bool tableOnHost, int passTokens, int chunk, int recomputed)
     {
-        var evalTokens = work.LargestEvalBatch == 0 ? 0 : Math.Max(work.LargestEvalBatch, Math.Min(passTokens, _device.PreferredPassTokens));
+        var evalTokens = work.LargestEvalBatch == 0
+            ? 0
+            : Math.Max(work.LargestEvalBatch, Math.Min(passTokens, _device.PreferredPassTokens));
         var train = Pass(passTokens, work.LargestStepSamples, chunk, recomputed, true, sizes.Lora);
         var eval = evalTokens == 0 ? 0 : Pass(evalTokens, Math.Max(1, evalTokens / 2), chunk, 0, false, sizes.Lora);
         var pass = Math.Max(Math.Max(train, eval), WeightLoader.ScratchBytes(_config));
         var ledger = new List<LedgerItem>
         {
             new("device context and libraries", _device.FixedBytes),
-            new(_format.Code is null ? "weights" : $"weights ({_format.Code.ToString()!.ToUpperInvariant()})", sizes.Weights),
+            new(
+                _format.Code is null ? "weights" : $"weights ({_format.Code.ToString()!.ToUpperInvariant()})",
+                sizes.Weights),
         };
         if (_lora is not null)
         {
@@ -98,7 +105,9 @@ public sealed class MemoryPlanner
         {
             // Where the decoder computes in F32 its weights are the masters.
             ledger.AddRange(sizes.TrainedBytes > sizes.GradientBytes
-                ? [new LedgerItem("F32 masters", sizes.TrainedBytes - sizes.GradientBytes), new LedgerItem("gradients", sizes.GradientBytes)]
+                ? [
+                    new LedgerItem("F32 masters", sizes.TrainedBytes - sizes.GradientBytes),
+                    new LedgerItem("gradients", sizes.GradientBytes)]
                 : [new LedgerItem("gradients", sizes.TrainedBytes)]);
         }
 
@@ -110,7 +119,10 @@ public sealed class MemoryPlanner
         }
 
         ledger.Add(new LedgerItem(
-            recomputed == 0 ? "activations (all kept) and logits chunk" : $"activations ({recomputed} layers recomputed) and logits chunk", pass));
+            recomputed == 0
+                ? "activations (all kept) and logits chunk"
+                : $"activations ({recomputed} layers recomputed) and logits chunk",
+            pass));
         var used = ledger.Sum(i => i.Bytes);
         var resident = 0;
         if (_device.DequantizesToScratch && sizes.ResidentLayer > 0)
@@ -138,7 +150,8 @@ public sealed class MemoryPlanner
 
     private long Pass(int tokens, int samples, int chunk, int recomputed, bool backward, LoraAdapters? adapters) =>
         DecoderModel.PassBytes(
-            _config, adapters, _device.ActivationType, new PassShape(tokens, Math.Min(samples, tokens), tokens, chunk, recomputed, backward));
+            _config, adapters, _device.ActivationType,
+            new PassShape(tokens, Math.Min(samples, tokens), tokens, chunk, recomputed, backward));
 
     /// <summary>Bytes of the rotary table and the step's scalars.</summary>
     /// <param name="work">The run's extremes.</param>
@@ -152,7 +165,9 @@ public sealed class MemoryPlanner
     private List<int> PassCandidates(Workload work)
     {
         var candidates = new List<int>();
-        var whole = Math.Max(work.LargestMicroBatch, Math.Min(work.LargestStep, Math.Max(_device.PreferredPassTokens, work.LargestMicroBatch)));
+        var whole = Math.Max(
+            work.LargestMicroBatch,
+            Math.Min(work.LargestStep, Math.Max(_device.PreferredPassTokens, work.LargestMicroBatch)));
         for (var tokens = whole; tokens > work.LargestMicroBatch; tokens /= 2)
         {
             candidates.Add(tokens);
@@ -173,7 +188,8 @@ public sealed class MemoryPlanner
     private double Seconds(Workload work, int passTokens, int chunk, int recomputed, int resident, bool tableOnHost)
     {
         var rate = _device.MatMulRate ?? 1e11;
-        var layer = 2.0 * ((double)_config.HiddenSize * (_config.QkvWidth + _config.QueryWidth + (3.0 * _config.IntermediateSize)));
+        var outputs = _config.QkvWidth + _config.QueryWidth + (3.0 * _config.IntermediateSize);
+        var layer = 2.0 * ((double)_config.HiddenSize * outputs);
         var head = 2.0 * _config.HiddenSize * _config.VocabularySize * work.TrainedShare;
         var tokens = Math.Max(1, work.MeanStep);
         // A gradient of the weights costs as much as one of the inputs.
@@ -186,7 +202,8 @@ public sealed class MemoryPlanner
         if (_device.DequantizesToScratch && _format.Code is not null && _device.Bandwidth is { } bandwidth)
         {
             var bytes = layer / 2 * 2.6;
-            seconds += passes * bytes * ((2 * (_config.Layers - resident)) + Math.Max(0, recomputed - resident)) / bandwidth;
+            var dequantised = (2 * (_config.Layers - resident)) + Math.Max(0, recomputed - resident);
+            seconds += passes * bytes * dequantised / bandwidth;
         }
 
         // Smaller chunks and a table behind the bus are slightly slower; enough to break ties the right way.
@@ -196,10 +213,12 @@ public sealed class MemoryPlanner
     private string Explain(MemoryPlan leanest)
     {
         static string Gib(long bytes) => $"{bytes / (double)(1 << 30):0.00} GiB";
-        var items = string.Join("; ", leanest.Ledger.OrderByDescending(i => i.Bytes).Take(4).Select(i => $"{i.Item} {Gib(i.Bytes)}"));
+        var items = string.Join(
+            "; ", leanest.Ledger.OrderByDescending(i => i.Bytes).Take(4).Select(i => $"{i.Item} {Gib(i.Bytes)}"));
         var advice = _recompute == RecomputeMode.Never ? "set gradient_checkpointing: true, " : "";
-        return $"The run needs at least {Gib(leanest.TotalBytes)} on the device; the budget is {Gib(_device.BudgetBytes)}. "
-            + $"Largest items: {items}. What helps: {advice}a smaller sequence_len or micro_batch_size, adamw_8bit"
+        return $"The run needs at least {Gib(leanest.TotalBytes)} on the device; "
+            + $"the budget is {Gib(_device.BudgetBytes)}. Largest items: {items}. What helps: "
+            + $"{advice}a smaller sequence_len or micro_batch_size, adamw_8bit"
             + (_lora is null ? ", adapter: lora." : ", load_in_4bit.");
     }
 
@@ -216,13 +235,15 @@ public sealed class MemoryPlanner
                 var onHost = tableOnHost && !config.TiedHead;
                 Weights = arena.Peak + (onHost ? 0 : table.Peak);
                 Scratch = (long)weights.LargestQuantizedCount * type.Size();
-                ResidentLayer = format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
+                ResidentLayer =
+                    format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
                 Lora = LoraAdapters.Allocate(config, options, type, trained);
                 (slots, TrainedBytes) = (Lora.Parameters.Slots, trained.Peak);
             }
             else
             {
-                // The weights are part of what is trained: where the decoder reads the masters, the masters are the weights.
+                // The weights are part of what is trained: where the decoder reads the
+                // masters, the masters are the weights.
                 ModelWeights.Allocate(config, FullParameters.Format(type), arena, arena);
                 slots = FullParameters.Allocate(config, type, trained).Parameters.Slots;
                 (Weights, TrainedBytes) = (arena.Peak, trained.Peak - arena.Peak);

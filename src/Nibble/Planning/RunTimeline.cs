@@ -3,7 +3,8 @@ using Nibble.Data.Packing;
 
 namespace Nibble.Planning;
 
-/// <summary>When a run logs, evaluates and saves: resolved once, shown before the first step, obeyed by the trainer.</summary>
+/// <summary>When a run logs, evaluates and saves: resolved once, shown before the first
+/// step, obeyed by the trainer.</summary>
 public sealed class RunTimeline
 {
     private readonly RunConfig _config;
@@ -96,7 +97,8 @@ public sealed class RunTimeline
             return given;
         }
 
-        var derived = schedule.WarmupRatio is { } ratio ? (int)(ratio * totalSteps) : Math.Min((int)(0.03 * totalSteps), 100);
+        var derived =
+            schedule.WarmupRatio is { } ratio ? (int)(ratio * totalSteps) : Math.Min((int)(0.03 * totalSteps), 100);
         return derived == 1 ? 2 : derived;
     }
 }

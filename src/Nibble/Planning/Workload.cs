@@ -15,8 +15,8 @@ namespace Nibble.Planning;
 /// <param name="TrainedShare">Share of the training tokens that trains.</param>
 /// <param name="TotalSteps">Optimizer steps.</param>
 public sealed record Workload(
-    int LargestMicroBatch, int LargestStep, double MeanStep, int LargestStepSamples, int LargestEvalBatch, int EvalSamples,
-    long EvalTokens, int LongestSample, double TrainedShare, int TotalSteps)
+    int LargestMicroBatch, int LargestStep, double MeanStep, int LargestStepSamples,
+    int LargestEvalBatch, int EvalSamples, long EvalTokens, int LongestSample, double TrainedShare, int TotalSteps)
 {
     /// <summary>Measures a run's data.</summary>
     /// <param name="data">Tokenised rows.</param>
@@ -46,7 +46,8 @@ public sealed record Workload(
 
         var evalTokens = evaluation.Select(b => Tokens(data.Eval, b)).ToArray();
         return new Workload(
-            micro, largest, (double)tokens / order.TotalSteps, samples, evalTokens.DefaultIfEmpty(0).Max(), data.Eval.Length,
+            micro, largest, (double)tokens / order.TotalSteps, samples,
+            evalTokens.DefaultIfEmpty(0).Max(), data.Eval.Length,
             evalTokens.Sum(t => (long)t), data.Train.Concat(data.Eval).Max(s => s.InputIds.Length),
             data.Report.Train.TrainedShare, order.TotalSteps);
     }
@@ -58,8 +59,9 @@ public sealed record Workload(
     /// <param name="steps">Optimizer steps.</param>
     public static Workload FullRows(int sequenceLength, int microBatchSize, int accumulation, int steps) => new(
         sequenceLength * microBatchSize, sequenceLength * microBatchSize * accumulation,
-        sequenceLength * microBatchSize * accumulation, microBatchSize * accumulation, sequenceLength * microBatchSize, 0, 0,
-        sequenceLength, 1, steps);
+        sequenceLength * microBatchSize * accumulation, microBatchSize * accumulation,
+        sequenceLength * microBatchSize, 0, 0, sequenceLength, 1, steps);
 
-    private static int Tokens(Sample[] samples, MicroBatch batch) => batch.SampleIndices.Sum(i => samples[i].InputIds.Length);
+    private static int Tokens(Sample[] samples, MicroBatch batch) =>
+        batch.SampleIndices.Sum(i => samples[i].InputIds.Length);
 }

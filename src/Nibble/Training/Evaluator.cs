@@ -31,7 +31,8 @@ public sealed class Evaluator(
         {
             cancellation.ThrowIfCancellationRequested();
             model.Run(
-                pass.Batch, DecoderModel.Shape(pass.Batch, plan.LogitsChunk, 0, backward: false), arena, pass.LossScale, default, total);
+                pass.Batch, DecoderModel.Shape(pass.Batch, plan.LogitsChunk, 0, backward: false), arena,
+                pass.LossScale, default, total);
         }
 
         Span<double> loss = [0];

@@ -43,8 +43,8 @@ public sealed record TrainerParts
 }
 
 /// <summary>
-/// The training loop: passes, clip, AdamW, schedule, evaluation, events. A step reads nothing back from the device; losses
-/// and norms wait there until the next log line.
+/// The training loop: passes, clip, AdamW, schedule, evaluation, events. A step reads nothing back from the device;
+/// losses and norms wait there until the next log line.
 /// </summary>
 public sealed class Trainer
 {
@@ -77,9 +77,11 @@ public sealed class Trainer
         ArgumentNullException.ThrowIfNull(progress);
         (_parts, _backend, _progress, _observers) = (parts, parts.Backend, progress, observers);
         _parameters = parts.Model.Trained
-            ?? throw new TrainingException("the model has no adapters and its weights are frozen: there is nothing to train.");
+            ?? throw new TrainingException(
+                "the model has no adapters and its weights are frozen: there is nothing to train.");
         _schedule = new LearningRateSchedule(
-            parts.Config.Schedule, parts.Config.Optimizer.LearningRate, parts.Timeline.WarmupSteps, parts.Timeline.TotalSteps);
+            parts.Config.Schedule, parts.Config.Optimizer.LearningRate, parts.Timeline.WarmupSteps,
+            parts.Timeline.TotalSteps);
         _evaluator = new Evaluator(_backend, parts.Model, parts.Arena, parts.Plan, parts.Config.Batch.Normalization);
         _evaluationBatches = EvaluationBatches.Create(parts.Data.Eval, parts.Config.Batch, parts.Config.Sequence);
         (_logs, _evaluations) = ([.. progress.Logs], [.. progress.Evaluations]);
@@ -88,7 +90,8 @@ public sealed class Trainer
         _norms = parts.Arena.Allocate(DType.F32, 1, parts.Timeline.LoggingSteps);
     }
 
-    /// <summary>Runs to the end, or until cancelled: then the running step is finished and a checkpoint is due.</summary>
+    /// <summary>Runs to the end, or until cancelled: then the running step is finished
+    /// and a checkpoint is due.</summary>
     /// <param name="cancellation">Asks the run to stop.</param>
     /// <exception cref="TrainingException">A loss is not finite, or the watchdog fired.</exception>
     public TrainingEnd Run(CancellationToken cancellation)
@@ -145,7 +148,8 @@ public sealed class Trainer
         _backend.Zero(loss);
         var (tokens, trained) = (0, 0);
         foreach (var pass in PassBuilder.Build(
-            _parts.Data.Train, step.MicroBatches, _parts.Plan.PassTokens, config.Batch.Normalization == LossNormalization.Sequence))
+            _parts.Data.Train, step.MicroBatches, _parts.Plan.PassTokens,
+            config.Batch.Normalization == LossNormalization.Sequence))
         {
             _parts.Model.Run(
                 pass.Batch,
@@ -165,8 +169,8 @@ public sealed class Trainer
             _parameters,
             _parts.Optimizer,
             new AdamWStep(
-                (float)rate, (float)o.Beta1, (float)o.Beta2, (float)o.Epsilon, (float)o.WeightDecay, index + 1, (float)o.MaxGradNorm,
-                DecayAfter: o.Kind == OptimizerKind.AdamW8Bit),
+                (float)rate, (float)o.Beta1, (float)o.Beta2, (float)o.Epsilon, (float)o.WeightDecay, index + 1,
+                (float)o.MaxGradNorm, DecayAfter: o.Kind == OptimizerKind.AdamW8Bit),
             norm);
         _unread++;
         _tokensSinceLog += tokens;
@@ -204,8 +208,9 @@ public sealed class Trainer
             if (!double.IsFinite(losses[i]) || !float.IsFinite(norms[i]))
             {
                 throw new TrainingException(
-                    $"step {first + i + 1}: expected a finite loss and gradient norm, found loss {losses[i]}, norm {norms[i]}. "
-                    + "The run has diverged; checkpoints written before are intact. Lower learning_rate, lengthen the warm-up, or "
+                    $"step {first + i + 1}: expected a finite loss and gradient norm, "
+                    + $"found loss {losses[i]}, norm {norms[i]}. The run has diverged; "
+                    + "checkpoints written before are intact. Lower learning_rate, lengthen the warm-up, or "
                     + "check the rows of this step with `nibble inspect`.");
             }
 
@@ -256,8 +261,8 @@ public sealed class Trainer
         if (count >= _parts.Config.Logging.LossWatchdogPatience)
         {
             throw new TrainingException(
-                $"step {log.StepsDone}: loss {log.Loss:0.####} is above loss_watchdog_threshold {threshold} for {count} log lines in a row; "
-                + "checkpoints written before are intact.");
+                $"step {log.StepsDone}: loss {log.Loss:0.####} is above loss_watchdog_threshold {threshold} for "
+                + $"{count} log lines in a row; checkpoints written before are intact.");
         }
     }
 
@@ -270,13 +275,15 @@ public sealed class Trainer
         var seconds = _parts.Time.GetElapsedTime(started).TotalSeconds;
         var isBest = _progress.BestLoss is not { } best || loss < best;
         var evaluation = new Evaluation(
-            _progress.StepsDone, _progress.Epoch, loss, seconds, _parts.Data.Eval.Length, _evaluationBatches.Count, isBest);
+            _progress.StepsDone, _progress.Epoch, loss, seconds, _parts.Data.Eval.Length,
+            _evaluationBatches.Count, isBest);
         _evaluations.Add(evaluation);
         _progress = isBest
             ? _progress with { BestLoss = loss, BestStep = _progress.StepsDone, EvaluationsSinceBest = 0 }
             : _progress with { EvaluationsSinceBest = _progress.EvaluationsSinceBest + 1 };
         Notify(o => o.OnEvaluated(evaluation));
-        return _parts.Config.Evaluation.EarlyStoppingPatience is { } patience && _progress.EvaluationsSinceBest >= patience;
+        return _parts.Config.Evaluation.EarlyStoppingPatience is { } patience
+            && _progress.EvaluationsSinceBest >= patience;
     }
 
     private TrainingProgress Snapshot() => _progress with { Logs = [.. _logs], Evaluations = [.. _evaluations] };

@@ -64,15 +64,16 @@ public readonly record struct StepDone(
 /// <param name="Loss">Mean of the step losses since the last log.</param>
 /// <param name="GradientNorm">Norm of the last step before clipping.</param>
 /// <param name="LearningRate">Rate of the last step.</param>
-/// <param name="TokensPerSecond">Tokens (padding does not exist) per second since the last log, evaluation left out.</param>
+/// <param name="TokensPerSecond">Tokens (padding does not exist) per second since the
+/// last log, evaluation left out.</param>
 public sealed record LoggedStep(
     int StepsDone, double Epoch, double Loss, double GradientNorm, double LearningRate, double TokensPerSecond);
 
 /// <summary>An evaluation.</summary>
 /// <param name="StepsDone">Steps done; 0 before the first.</param>
 /// <param name="Epoch">Epochs done.</param>
-/// <param name="Loss">Σ cross-entropy over all trained tokens of the evaluation rows ÷ their number (or the mean over batches of
-/// batch means with <c>loss_normalization: sequence</c>).</param>
+/// <param name="Loss">Σ cross-entropy over all trained tokens of the evaluation rows ÷ their number (or the mean over
+/// batches of batch means with <c>loss_normalization: sequence</c>).</param>
 /// <param name="Seconds">Duration.</param>
 /// <param name="Samples">Rows.</param>
 /// <param name="Batches">Batches.</param>
@@ -117,7 +118,8 @@ public enum TrainingOutcome
 /// <param name="Progress">Where it stands.</param>
 /// <param name="Seconds">Duration of this process's training.</param>
 /// <param name="StepSeconds">Time spent in optimizer steps alone.</param>
-public sealed record TrainingEnd(TrainingOutcome Outcome, TrainingProgress Progress, double Seconds, double StepSeconds);
+public sealed record TrainingEnd(
+    TrainingOutcome Outcome, TrainingProgress Progress, double Seconds, double StepSeconds);
 
 /// <summary>Training cannot go on.</summary>
 /// <param name="message">What, where, what to do.</param>

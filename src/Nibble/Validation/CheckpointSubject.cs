@@ -64,7 +64,9 @@ public sealed class CheckpointSubject : IDisposable
     public IReadOnlyList<string> ModelFiles =>
     [
         .. _model.Value.Files.Select(f => Path.GetFileName(f.Path)),
-        .. _model.Value.Files is [{ } only] && Path.GetFileName(only.Path) == FullModelFiles.Weights ? (string[])[] : [FullModelFiles.Index],
+        .. _model.Value.Files is [{ } only] && Path.GetFileName(only.Path) == FullModelFiles.Weights
+            ? (string[])[]
+            : [FullModelFiles.Index],
     ];
 
     /// <summary>The adapter's weights.</summary>

@@ -14,8 +14,8 @@ public static class Validator
     /// <summary>The checks of a whole model that need files alone, in the order they run.</summary>
     public static IReadOnlyList<ICheck> ModelFileChecks { get; } =
     [
-        new FilesCheck(), new ModelConfigCheck(), new ModelTensorsCheck(), new TokenizerCheck(), new FiniteCheck(), new ModelChangedCheck(),
-        new BaseModelCheck(), new ProvenanceCheck(),
+        new FilesCheck(), new ModelConfigCheck(), new ModelTensorsCheck(), new TokenizerCheck(), new FiniteCheck(),
+        new ModelChangedCheck(), new BaseModelCheck(), new ProvenanceCheck(),
     ];
 
     /// <summary>The checks of an adapter that need files alone, in the order they run.</summary>
@@ -32,7 +32,8 @@ public static class Validator
     /// <see cref="SamplesCheck"/>. They run after the others, and only when none of those failed.</param>
     /// <param name="tokenizerFolder">Folder of the tokenizer trained with; null for the base model's.</param>
     public static ValidationReport Validate(
-        string folder, string? baseModelFolder, IReadOnlyList<ICheck>? engineChecks = null, string? tokenizerFolder = null)
+        string folder, string? baseModelFolder, IReadOnlyList<ICheck>? engineChecks = null,
+        string? tokenizerFolder = null)
     {
         using var subject = new CheckpointSubject(folder, baseModelFolder, tokenizerFolder);
         var findings = new List<Finding>();
@@ -74,7 +75,8 @@ public static class Validator
         {
             findings.AddRange(check.Run(subject));
         }
-        catch (Exception e) when (e is CheckpointException or SafetensorsException or ModelFormatException or TokenizerException
+        catch (Exception e) when (
+            e is CheckpointException or SafetensorsException or ModelFormatException or TokenizerException
             || StorageException.Concerns(e))
         {
             findings.Add(new Finding(check.Name, CheckStatus.Fail, "readable files", e.Message));

@@ -66,8 +66,9 @@ internal sealed class ChatFormat : IRowFormat
         if (_endTokens.Count == 0)
         {
             throw new DatasetException(
-                "type: chat_template trains the token that ends a turn, but the tokenizer names no EOS and eot_tokens is empty. "
-                + "Set eot_tokens, for ChatML: ['<|im_end|>'].");
+                "type: chat_template trains the token that ends a turn, "
+                + "but the tokenizer names no EOS and eot_tokens is empty. Set eot_tokens, "
+                + "for ChatML: ['<|im_end|>'].");
         }
 
         Fields = [context.Dataset.FieldMessages];

@@ -42,7 +42,8 @@ internal sealed class TokenFormat(FormatContext context) : IRowFormat
         if (values.Length != ids.Length)
         {
             throw new DatasetException(
-                $"{row.Origin}: {field} has {values.Length} entries, input_ids has {ids.Length}; they belong position by position.");
+                $"{row.Origin}: {field} has {values.Length} entries, input_ids has {ids.Length}; "
+                + "they belong position by position.");
         }
     }
 
@@ -66,7 +67,8 @@ internal sealed class TokenFormat(FormatContext context) : IRowFormat
             {
                 throw new DatasetException(
                     $"{row.Origin}: {field}[{at}] is {value}; the tokenizer's ids go from {lowest} to {highest}"
-                    + $"{(also is null ? string.Empty : $", and {also} masks")}. Were the rows made with another tokenizer?");
+                    + $"{(also is null ? string.Empty : $", and {also} masks")}. "
+                    + "Were the rows made with another tokenizer?");
             }
 
             values[at++] = value;

@@ -8,8 +8,8 @@ namespace Nibble.Data.Overlap;
 /// <para>
 /// Texts are compared as words: runs of letters and digits in lower case, and every other visible character by itself;
 /// white space, quotation marks and the punctuation of sentences do not count. A shingle is three words in a row (of a
-/// part with fewer words, all of them). A passage <em>holds</em> a held-out row when, within a window of twice the row's
-/// words (at least 32), one of these is so:
+/// part with fewer words, all of them). A passage <em>holds</em> a held-out row when, within a window of twice the
+/// row's words (at least 32), one of these is so:
 /// </para>
 /// <list type="number">
 /// <item>of the distinct shingles of the row, request and answer together, at least the threshold's share is there
@@ -18,9 +18,9 @@ namespace Nibble.Data.Overlap;
 /// <item>every shingle of its request is there, and the request has at least eight words.</item>
 /// </list>
 /// <para>
-/// A passage is one row of JSON (every string in it), or two neighbouring paragraphs of plain text. A change of one word
-/// costs at most three shingles: a row of 16 words or more with one word changed still counts, a short row with another
-/// file name does not, nor does a short command that anyone would type. Source: w-shingling and containment of
+/// A passage is one row of JSON (every string in it), or two neighbouring paragraphs of plain text. A change of one
+/// word costs at most three shingles: a row of 16 words or more with one word changed still counts, a short row with
+/// another file name does not, nor does a short command that anyone would type. Source: w-shingling and containment of
 /// Broder, "On the resemblance and containment of documents", 1997.
 /// </para>
 /// </summary>
@@ -33,8 +33,8 @@ public sealed class OverlapFinder
     private readonly double _threshold;
 
     /// <summary>Reads the held-out rows.</summary>
-    /// <param name="heldOut">JSON or JSON-lines files: of rows with <c>messages</c> or <c>conversations</c> the contents
-    /// of all turns but the system's, of others every string; the last text of a row is its answer.</param>
+    /// <param name="heldOut">JSON or JSON-lines files: of rows with <c>messages</c> or <c>conversations</c> the
+    /// contents of all turns but the system's, of others every string; the last text of a row is its answer.</param>
     /// <param name="threshold">Above 0, at most 1.</param>
     /// <exception cref="DatasetException">A file cannot be read or has no row with text.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="threshold"/> is outside its range.</exception>

@@ -71,7 +71,8 @@ internal static class OverlapTexts
                 catch (InvalidOperationException error)
                 {
                     throw new DatasetException(
-                        $"{origin}: a string holds an escape that is half a surrogate pair, which is no character.", error);
+                        $"{origin}: a string holds an escape that is half a surrogate pair, which is no character.",
+                        error);
                 }
 
                 break;

@@ -29,8 +29,8 @@ public sealed class TrainingOrder
         if (total is < 1 or > int.MaxValue)
         {
             throw new DatasetException(
-                $"{lengths.Length} rows in {batch.Epochs} epochs make {total} optimizer steps; set num_epochs or max_steps so "
-                + "that there is at least one.");
+                $"{lengths.Length} rows in {batch.Epochs} epochs make {total} optimizer steps; "
+                + "set num_epochs or max_steps so that there is at least one.");
         }
 
         TotalSteps = (int)total;

@@ -68,7 +68,8 @@ internal static class DatasetFiles
         if (files.Count == 0)
         {
             throw new DatasetException(
-                $"{folder}: the folder has no .jsonl, .json, .csv or .txt file{Where(dataset)}. Name files in data_files.");
+                $"{folder}: the folder has no .jsonl, .json, .csv or .txt file{Where(dataset)}. "
+                + "Name files in data_files.");
         }
 
         return OfSplit(dataset, files, isTest);

@@ -27,8 +27,9 @@ internal static class JsonRows
             var reason = error.Message;
             var cut = reason.IndexOf(" LineNumber:", StringComparison.Ordinal);
             throw new DatasetException(
-                $"{path}:{line + (error.LineNumber ?? 0)}: invalid JSON at byte {(error.BytePositionInLine ?? 0) + 1} of the "
-                + $"line: {(cut < 0 ? reason : reason[..cut])}",
+                $"{path}:{line + (error.LineNumber ?? 0)}: "
+                + $"invalid JSON at byte {(error.BytePositionInLine ?? 0) + 1} of the line: "
+                + $"{(cut < 0 ? reason : reason[..cut])}",
                 error);
         }
 

@@ -21,7 +21,8 @@ internal sealed class ChatMlTemplate : ChatTemplate
                     "chat_template: chatml cannot show tool calls; use tokenizer_default or chat_template_jinja.");
             }
 
-            text.Append("<|im_start|>").Append(message.Role).Append('\n').Append(message.Content).Append("<|im_end|>\n");
+            text.Append("<|im_start|>").Append(message.Role).Append('\n').Append(message.Content)
+                .Append("<|im_end|>\n");
         }
 
         return (addGenerationPrompt ? text.Append("<|im_start|>assistant\n") : text).ToString();

@@ -38,16 +38,19 @@ public abstract class ChatTemplate
             case "jinja":
                 return data.ChatTemplateJinja is { } jinja
                     ? new JinjaTemplate("chat_template_jinja", jinja, tokenizer.SpecialTokens)
-                    : throw new ChatTemplateException("chat_template: jinja needs the template in chat_template_jinja.");
+                    : throw new ChatTemplateException(
+                        "chat_template: jinja needs the template in chat_template_jinja.");
             case null or "tokenizer_default":
                 return tokenizer.ChatTemplateText is { } own
                     ? new JinjaTemplate("the tokenizer's chat template", own, tokenizer.SpecialTokens)
                     : throw new ChatTemplateException(
-                        "The tokenizer has no chat template (no chat_template.jinja, no chat_template in tokenizer_config.json). "
-                        + "Set chat_template: chatml, or give one in chat_template_jinja.");
+                        "The tokenizer has no chat template (no chat_template.jinja, "
+                        + "no chat_template in tokenizer_config.json). Set chat_template: chatml, "
+                        + "or give one in chat_template_jinja.");
             default:
                 throw new ChatTemplateException(
-                    $"chat_template: '{name}' is not known. Known: tokenizer_default, chatml, jinja (with chat_template_jinja).");
+                    $"chat_template: '{name}' is not known. Known: tokenizer_default, chatml, "
+                    + "jinja (with chat_template_jinja).");
         }
     }
 

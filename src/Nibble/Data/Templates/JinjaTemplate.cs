@@ -128,7 +128,8 @@ internal sealed class JinjaTemplate : ChatTemplate
                 'A' => "dddd",
                 'a' => "ddd",
                 '%' => "'%'",
-                _ => throw new ChatTemplateException($"chat template: strftime_now('{pattern}') uses %{pattern[i]}, which is not supported."),
+                _ => throw new ChatTemplateException(
+                    $"chat template: strftime_now('{pattern}') uses %{pattern[i]}, which is not supported."),
             };
             text.Append(now.ToString(form, CultureInfo.InvariantCulture));
         }
@@ -145,8 +146,8 @@ internal sealed class JinjaTemplate : ChatTemplate
         catch (ChatTemplateException error)
         {
             throw new ChatTemplateException(
-                $"{Name}: {error.Message} If the template itself is at fault, set chat_template: chatml or give another one in "
-                + "chat_template_jinja.",
+                $"{Name}: {error.Message} If the template itself is at fault, set chat_template: "
+                + "chatml or give another one in chat_template_jinja.",
                 error);
         }
         catch (Exception error) when (error is ArgumentException or InvalidCastException or OverflowException)

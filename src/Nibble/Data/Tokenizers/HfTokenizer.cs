@@ -122,7 +122,8 @@ public sealed class HfTokenizer
                     Directory.EnumerateFiles(folder).Select(Path.GetFileName).Order().Take(12))
                 : "the folder does not exist";
             throw new TokenizerException(
-                $"{path}: not found ({found}). A tokenizer needs tokenizer.json; set tokenizer_config to a folder that has it.");
+                $"{path}: not found ({found}). A tokenizer needs tokenizer.json; "
+                + "set tokenizer_config to a folder that has it.");
         }
 
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

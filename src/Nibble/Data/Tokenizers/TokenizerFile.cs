@@ -125,7 +125,8 @@ internal sealed class TokenizerFile
         AddsPrefixSpace = Flag(last, "add_prefix_space");
         if (AddsPrefixSpace && parts.Length > 1)
         {
-            throw Unsupported("pre_tokenizer", "ByteLevel with add_prefix_space after another step", "add_prefix_space false");
+            throw Unsupported(
+                "pre_tokenizer", "ByteLevel with add_prefix_space after another step", "add_prefix_space false");
         }
 
         var isSplit = false;
@@ -157,7 +158,8 @@ internal sealed class TokenizerFile
         var expression = split.TryGetProperty("pattern", out var pattern) ? Text(pattern, "Regex") : null;
         if (Text(split, "behavior") != "Isolated" || Flag(split, "invert"))
         {
-            throw Unsupported("pre_tokenizer.Split", $"behavior {Text(split, "behavior")}", "behavior Isolated, not inverted");
+            throw Unsupported(
+                "pre_tokenizer.Split", $"behavior {Text(split, "behavior")}", "behavior Isolated, not inverted");
         }
 
         Pattern = expression switch
@@ -165,7 +167,8 @@ internal sealed class TokenizerFile
             PieceSplitter.Qwen2Expression => SplitPattern.Qwen2,
             PieceSplitter.Llama3Expression => SplitPattern.Llama3,
             PieceSplitter.Gpt2Expression => SplitPattern.Gpt2,
-            _ => throw Unsupported("pre_tokenizer.Split.pattern", expression ?? "none", "the Qwen2, Llama 3 or GPT-2 expression"),
+            _ => throw Unsupported(
+                "pre_tokenizer.Split.pattern", expression ?? "none", "the Qwen2, Llama 3 or GPT-2 expression"),
         };
     }
 
@@ -259,7 +262,8 @@ internal sealed class TokenizerFile
             else
             {
                 var name = piece.GetProperty("SpecialToken").GetProperty("id").GetString()!;
-                foreach (var id in node.GetProperty("special_tokens").GetProperty(name).GetProperty("ids").EnumerateArray())
+                var special = node.GetProperty("special_tokens").GetProperty(name);
+                foreach (var id in special.GetProperty("ids").EnumerateArray())
                 {
                     target.Add(id.GetInt32());
                 }
@@ -296,6 +300,7 @@ internal sealed class TokenizerFile
     }
 
     private TokenizerException Unsupported(string key, string? found, string expected) => new(
-        $"{_path}: {key} is {found ?? "missing"}; this version reads byte-level BPE tokenizers only (expected {expected}). "
-        + "Models of the Qwen2, Qwen2.5, Qwen3, Llama 3 and GPT-2 kind have such tokenizers.");
+        $"{_path}: {key} is {found ?? "missing"}; "
+        + $"this version reads byte-level BPE tokenizers only (expected {expected}). Models of the Qwen2, Qwen2.5, "
+        + "Qwen3, Llama 3 and GPT-2 kind have such tokenizers.");
 }

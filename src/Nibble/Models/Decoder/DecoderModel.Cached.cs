@@ -28,7 +28,8 @@ public sealed partial class DecoderModel
     /// <param name="cache">Keys and values so far; its sequences grow by their tokens.</param>
     /// <param name="arena">Holds at least <see cref="AppendBytes"/>.</param>
     /// <param name="logits">[runs, V], overwritten.</param>
-    /// <exception cref="ArgumentException">No tokens, sequences out of order, or more tokens than a sequence has room for.</exception>
+    /// <exception cref="ArgumentException">No tokens, sequences out of order, or more tokens than a
+    /// sequence has room for.</exception>
     public void Append(
         ReadOnlySpan<int> ids, ReadOnlySpan<CachedRun> runs, KvCache cache, Arena arena, Span<float> logits)
     {
@@ -82,7 +83,8 @@ public sealed partial class DecoderModel
 
     /// <summary>Logits of every position of a batch, for comparisons; memory grows with T V.</summary>
     /// <param name="batch">Flat run of tokens.</param>
-    /// <param name="arena">Holds at least <see cref="PassBytes"/> of the forward shape, and T V activations and floats.</param>
+    /// <param name="arena">Holds at least <see cref="PassBytes"/> of the forward shape, and
+    /// T V activations and floats.</param>
     /// <returns>Row-major [T, V].</returns>
     public float[] Logits(Batch batch, Arena arena)
     {
@@ -90,7 +92,8 @@ public sealed partial class DecoderModel
         ArgumentNullException.ThrowIfNull(arena);
         var mark = arena.Used;
         var buffers = PassBuffers.Allocate(
-            _config, _lora, _backend.ActivationType, Shape(batch, logitsChunk: 1, recomputedLayers: 0, backward: false), arena);
+            _config, _lora, _backend.ActivationType,
+            Shape(batch, logitsChunk: 1, recomputedLayers: 0, backward: false), arena);
         UploadInputs(batch, buffers);
         Forward(buffers, new LoraProduct(_backend, 0, default), Attention(batch.LongestSample, batch.LongestSample));
         var logits = arena.Allocate(_backend.ActivationType, batch.InputIds.Length, _config.VocabularySize);
@@ -121,15 +124,16 @@ public sealed partial class DecoderModel
             if (sequence <= previous || sequence >= cache.Sequences)
             {
                 throw new ArgumentException(
-                    $"expected sequences in rising order below {cache.Sequences}, got {sequence} after {previous}", nameof(runs));
+                    $"expected sequences in rising order below {cache.Sequences}, got {sequence} after {previous}",
+                    nameof(runs));
             }
 
             var room = cache.Capacity(sequence) - cache.Length(sequence);
             if (count < 1 || count > room)
             {
                 throw new ArgumentException(
-                    $"sequence {sequence}: expected 1 to {room} tokens, got {count}; the cache holds {cache.Length(sequence)} of "
-                    + $"{cache.Capacity(sequence)}", nameof(runs));
+                    $"sequence {sequence}: expected 1 to {room} tokens, got {count}; "
+                    + $"the cache holds {cache.Length(sequence)} of {cache.Capacity(sequence)}", nameof(runs));
             }
 
             (previous, tokens) = (sequence, tokens + count);
@@ -137,7 +141,9 @@ public sealed partial class DecoderModel
 
         if (tokens == 0 || tokens != ids.Length)
         {
-            throw new ArgumentException($"expected as many ids as the runs have tokens ({tokens}) and at least one, got {ids.Length}", nameof(ids));
+            throw new ArgumentException(
+                $"expected as many ids as the runs have tokens ({tokens}) and at least one, got {ids.Length}",
+                nameof(ids));
         }
     }
 
@@ -152,9 +158,11 @@ public sealed partial class DecoderModel
     private readonly record struct CachedPass(PassBuffers Buffers, TensorView Rows, TensorView CuKeys)
     {
         public static CachedPass Allocate(
-            ModelConfig config, LoraAdapters? lora, DType activation, int tokens, int sequences, int samples, Arena arena) => new(
+            ModelConfig config, LoraAdapters? lora, DType activation, int tokens, int sequences, int samples,
+            Arena arena) => new(
             PassBuffers.Allocate(
-                config, lora, activation, new PassShape(tokens, samples, sequences, sequences, 0, Backward: false), arena),
+                config, lora, activation,
+                new PassShape(tokens, samples, sequences, sequences, 0, Backward: false), arena),
             arena.Allocate(DType.I32, 1, tokens),
             arena.Allocate(DType.I32, 1, samples + 1));
     }

@@ -27,7 +27,8 @@ public sealed partial class DecoderModel
     /// <param name="weights">Loaded weights.</param>
     /// <param name="lora">Adapters, or null for the base model alone.</param>
     /// <param name="rope">F32 (reference: F64) [positions, D] from <see cref="RopeTable"/>.</param>
-    /// <param name="full">The weights' masters and gradients when every weight is trained; null when they are frozen.</param>
+    /// <param name="full">The weights' masters and gradients when every weight is trained;
+    /// null when they are frozen.</param>
     /// <exception cref="ArgumentException">Adapters over weights that are trained too.</exception>
     public DecoderModel(
         IBackend backend, ModelWeights weights, LoraAdapters? lora, TensorView rope, FullParameters? full = null)
@@ -35,7 +36,8 @@ public sealed partial class DecoderModel
         ArgumentNullException.ThrowIfNull(weights);
         if (full is not null && (lora is not null || !ReferenceEquals(full.Weights, weights)))
         {
-            throw new ArgumentException("expected adapters or trained weights, and these weights to be the trained ones", nameof(full));
+            throw new ArgumentException(
+                "expected adapters or trained weights, and these weights to be the trained ones", nameof(full));
         }
 
         (_backend, _config, _weights, _lora, _full, _rope) = (backend, weights.Config, weights, lora, full, rope);
@@ -62,8 +64,8 @@ public sealed partial class DecoderModel
     }
 
     /// <summary>
-    /// Loss of a batch: adds <c>Σ cross-entropy × lossScale</c> over its trained tokens to <paramref name="lossTotal"/> and, when the
-    /// shape says so, the gradient of that to the gradient of everything trained.
+    /// Loss of a batch: adds <c>Σ cross-entropy × lossScale</c> over its trained tokens to <paramref name="lossTotal"/>
+    /// and, when the shape says so, the gradient of that to the gradient of everything trained.
     /// </summary>
     /// <param name="batch">Flat run of tokens.</param>
     /// <param name="shape">From <see cref="Shape"/>.</param>
@@ -71,7 +73,8 @@ public sealed partial class DecoderModel
     /// <param name="lossScale">Usually 1 / trained tokens of the optimizer step.</param>
     /// <param name="place">Fixes dropout.</param>
     /// <param name="lossTotal">F64 [1, 1].</param>
-    public void Run(Batch batch, in PassShape shape, Arena arena, double lossScale, in DropoutPlace place, TensorView lossTotal)
+    public void Run(
+        Batch batch, in PassShape shape, Arena arena, double lossScale, in DropoutPlace place, TensorView lossTotal)
     {
         ArgumentNullException.ThrowIfNull(batch);
         ArgumentNullException.ThrowIfNull(arena);
@@ -100,7 +103,8 @@ public sealed partial class DecoderModel
     {
         ArgumentNullException.ThrowIfNull(batch);
         return new PassShape(
-            batch.InputIds.Length, batch.CuSeqlens.Length - 1, batch.TrainedTokens, logitsChunk, recomputedLayers, backward);
+            batch.InputIds.Length, batch.CuSeqlens.Length - 1, batch.TrainedTokens, logitsChunk,
+            recomputedLayers, backward);
     }
 
     private AttentionShape Attention(int longestQuery, int longestKey) => new(
@@ -120,7 +124,8 @@ public sealed partial class DecoderModel
         }
     }
 
-    private void Forward(PassBuffers buffers, in LoraProduct product, in AttentionShape attention, CachedKeys? cached = null)
+    private void Forward(
+        PassBuffers buffers, in LoraProduct product, in AttentionShape attention, CachedKeys? cached = null)
     {
         _backend.Embedding(buffers.Ids, _weights.Embedding, buffers.Layers[0].Input);
         for (var l = 0; l < _config.Layers; l++)
@@ -133,14 +138,15 @@ public sealed partial class DecoderModel
             else
             {
                 _backend.AddRmsNorm(
-                    buffers.Layers[l - 1].Middle, buffers.Projected, layer.Input, weights.InputNorm, _config.NormEpsilon,
-                    layer.Normed, layer.InputRstd);
+                    buffers.Layers[l - 1].Middle, buffers.Projected, layer.Input, weights.InputNorm,
+                    _config.NormEpsilon, layer.Normed, layer.InputRstd);
             }
 
             LayerForward(l, buffers, product, attention, cached);
             _backend.SwiGlu(layer.GateUp, buffers.Gated);
             product.Forward(
-                weights.Down, _lora?.Layers[l].Down, l, 3, buffers.Gated, buffers.Projected, layer.LoraDown, buffers.Dropped);
+                weights.Down, _lora?.Layers[l].Down, l, 3, buffers.Gated, buffers.Projected,
+                layer.LoraDown, buffers.Dropped);
         }
 
         _backend.AddRmsNorm(
@@ -171,8 +177,8 @@ public sealed partial class DecoderModel
         product.Forward(
             weights.Output, lora?.Output, l, 1, layer.Attention, buffers.Projected, layer.LoraOutput, buffers.Dropped);
         _backend.AddRmsNorm(
-            layer.Input, buffers.Projected, layer.Middle, weights.PostAttentionNorm, _config.NormEpsilon, layer.MiddleNormed,
-            layer.MiddleRstd);
+            layer.Input, buffers.Projected, layer.Middle, weights.PostAttentionNorm,
+            _config.NormEpsilon, layer.MiddleNormed, layer.MiddleRstd);
         product.Forward(
             weights.GateUp, lora?.GateUp, l, 2, layer.MiddleNormed, layer.GateUp, layer.LoraGateUp, buffers.Dropped);
     }
@@ -245,7 +251,8 @@ public sealed partial class DecoderModel
             // The shared set still holds the last layer that used it.
             if (l < shape.RecomputedLayers - 1)
             {
-                _backend.RmsNorm(layer.Input, _weights.Layers[l].InputNorm, _config.NormEpsilon, layer.Normed, layer.InputRstd);
+                _backend.RmsNorm(
+                    layer.Input, _weights.Layers[l].InputNorm, _config.NormEpsilon, layer.Normed, layer.InputRstd);
                 LayerForward(l, buffers, product, attention);
             }
 
@@ -271,16 +278,16 @@ public sealed partial class DecoderModel
 
         WeightGradient(dWeights?.Down, buffers.Gated, gradient.Stream);
         product.Backward(
-            weights.Down, lora?.Down, _gradients, l, 3, buffers.Gated, gradient.Stream, layer.LoraDown, gradient.Gated, buffers.Dropped,
-            gradient);
+            weights.Down, lora?.Down, _gradients, l, 3, buffers.Gated, gradient.Stream, layer.LoraDown,
+            gradient.Gated, buffers.Dropped, gradient);
         _backend.SwiGluBackward(gradient.Gated, layer.GateUp, layer.GateUp);
         WeightGradient(dWeights?.GateUp, layer.MiddleNormed, layer.GateUp);
         product.Backward(
-            weights.GateUp, lora?.GateUp, _gradients, l, 2, layer.MiddleNormed, layer.GateUp, layer.LoraGateUp, gradient.Normed,
-            buffers.Dropped, gradient);
+            weights.GateUp, lora?.GateUp, _gradients, l, 2, layer.MiddleNormed, layer.GateUp,
+            layer.LoraGateUp, gradient.Normed, buffers.Dropped, gradient);
         _backend.RmsNormBackward(
-            gradient.Normed, layer.Middle, weights.PostAttentionNorm, layer.MiddleRstd, gradient.Stream, accumulate: true,
-            dWeights?.PostAttentionNorm ?? TensorView.None);
+            gradient.Normed, layer.Middle, weights.PostAttentionNorm, layer.MiddleRstd,
+            gradient.Stream, accumulate: true, dWeights?.PostAttentionNorm ?? TensorView.None);
     }
 
     private void AttentionBackward(int l, PassBuffers buffers, in LoraProduct product, in AttentionShape attention)
@@ -309,14 +316,17 @@ public sealed partial class DecoderModel
         _backend.AttentionBackward(
             gradient.Attention, q, k, v, layer.Attention, layer.LogSumExp, buffers.CuSeqlens,
             attention with { Window = _config.Windows[l] }, gradient.Delta, dq, dk, dv);
-        _backend.Rope(gradient.Qkv.ColRange(0, _config.QueryWidth + _config.KvWidth), buffers.Positions, _rope, inverse: true);
+        _backend.Rope(
+            gradient.Qkv.ColRange(0, _config.QueryWidth + _config.KvWidth), buffers.Positions, _rope, inverse: true);
         if (_config.QkNorm)
         {
             var (rawQuery, rawKey) = SplitQueryKey(layer.RawQueryKey);
             _backend.RmsNormBackward(
-                dq, rawQuery, weights.QueryNorm, layer.QueryRstd, dq, accumulate: false, dWeights?.QueryNorm ?? TensorView.None);
+                dq, rawQuery, weights.QueryNorm, layer.QueryRstd, dq, accumulate: false,
+                dWeights?.QueryNorm ?? TensorView.None);
             _backend.RmsNormBackward(
-                dk, rawKey, weights.KeyNorm, layer.KeyRstd, dk, accumulate: false, dWeights?.KeyNorm ?? TensorView.None);
+                dk, rawKey, weights.KeyNorm, layer.KeyRstd, dk, accumulate: false,
+                dWeights?.KeyNorm ?? TensorView.None);
         }
 
         WeightGradient(dWeights?.Qkv, layer.Normed, gradient.Qkv);

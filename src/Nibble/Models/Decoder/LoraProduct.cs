@@ -10,7 +10,8 @@ namespace Nibble.Models.Decoder;
 internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPlace place)
 {
     public void Forward(
-        FrozenLinear weight, LoraGroup? group, int layer, int index, TensorView x, TensorView y, TensorView xa, TensorView scratch)
+        FrozenLinear weight, LoraGroup? group, int layer, int index, TensorView x, TensorView y,
+        TensorView xa, TensorView scratch)
     {
         backend.Linear(x, weight, y);
         if (group is null)
@@ -26,8 +27,8 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
     /// Adapter gradients, and the input gradient when <paramref name="dx"/> is asked for (overwritten).
     /// </summary>
     public void Backward(
-        FrozenLinear weight, LoraGroup? group, TensorView gradients, int layer, int index, TensorView x, TensorView dy, TensorView xa,
-        TensorView dx, TensorView scratch, BackwardBuffers buffers)
+        FrozenLinear weight, LoraGroup? group, TensorView gradients, int layer, int index, TensorView x,
+        TensorView dy, TensorView xa, TensorView dx, TensorView scratch, BackwardBuffers buffers)
     {
         if (!dx.IsNone)
         {
@@ -45,8 +46,8 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
         {
             var gradB = ParameterSet.Piece(gradients, module.B);
             backend.MatMul(
-                dy.ColRange(module.FirstRow, module.Rows), true, xa.ColRange(module.FirstRank, module.A.Rows), false, gradB,
-                group.Scaling, accumulate: true);
+                dy.ColRange(module.FirstRow, module.Rows), true,
+                xa.ColRange(module.FirstRank, module.A.Rows), false, gradB, group.Scaling, accumulate: true);
         }
 
         var input = Input(group, layer, index, x, scratch);
@@ -59,8 +60,8 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
             foreach (var module in group.Modules)
             {
                 backend.MatMul(
-                    dxa.ColRange(module.FirstRank, module.A.Rows), true, input, false, ParameterSet.Piece(gradients, module.A),
-                    accumulate: true);
+                    dxa.ColRange(module.FirstRank, module.A.Rows), true, input, false,
+                    ParameterSet.Piece(gradients, module.A), accumulate: true);
             }
         }
 
@@ -77,7 +78,8 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
 
         var dropped = Gapless(buffers.Dropped, dx.Rows, group.In);
         backend.MatMul(dxa, false, group.A, false, dropped);
-        backend.Dropout(dropped, dx, dropout, place.Seed, place.Stream(layer, index), place.FirstToken, accumulate: true);
+        backend.Dropout(
+            dropped, dx, dropout, place.Seed, place.Stream(layer, index), place.FirstToken, accumulate: true);
     }
 
     // The mask is a function of the place, so the backward pass draws it again instead of keeping it.

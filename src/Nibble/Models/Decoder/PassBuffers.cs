@@ -91,7 +91,8 @@ internal sealed class PassBuffers
     /// <summary>[chunk, V].</summary>
     public required TensorView Logits { get; init; }
 
-    /// <summary>Scratch for a group's dropped-out input and for its input gradient, [T, widest K]; none without dropout.</summary>
+    /// <summary>Scratch for a group's dropped-out input and for its input gradient, [T, widest K];
+    /// none without dropout.</summary>
     public required TensorView Dropped { get; init; }
 
     public required BackwardBuffers? Backward { get; init; }
@@ -122,13 +123,14 @@ internal sealed class PassBuffers
                 continue;
             }
 
-            // A shared set serves one layer at a time. What survives is the residual stream entering each layer and, because
-            // recomputation stops before the down projection, its x Aᵀ; in evaluation not even that.
+            // A shared set serves one layer at a time. What survives is the residual stream entering each layer and,
+            // because recomputation stops before the down projection, its x Aᵀ; in evaluation not even that.
             shared ??= Layer(arena, config, adapters, activation, statistic, t, Activation(t, c));
             layers[l] = l == 0 || !shape.Backward
                 ? shared
                 : WithOwn(
-                    shared, Activation(t, c), adapters?.Down is { } down ? Activation(t, down.RankSum) : TensorView.None);
+                    shared, Activation(t, c),
+                    adapters?.Down is { } down ? Activation(t, down.RankSum) : TensorView.None);
         }
 
         var dropout = lora is { Options.Dropout: > 0 } && shape.Backward;
@@ -246,7 +248,9 @@ internal sealed class BackwardBuffers
             Gated = Activation(config.IntermediateSize),
             Delta = arena.Allocate(statistic, config.Heads, t),
             Lora = Activation(groups.Select(g => g.RankSum).DefaultIfEmpty(0).Max()),
-            Dropped = lora is { Options.Dropout: > 0 } ? Activation(groups.Select(g => g.In).DefaultIfEmpty(0).Max()) : TensorView.None,
+            Dropped = lora is { Options.Dropout: > 0 }
+                ? Activation(groups.Select(g => g.In).DefaultIfEmpty(0).Max())
+                : TensorView.None,
         };
     }
 }

@@ -5,8 +5,8 @@ namespace Nibble.Models.Decoder;
 /// <param name="Samples">Samples side by side.</param>
 /// <param name="TrainedTokens">Positions with a target.</param>
 /// <param name="LogitsChunk">Positions whose logits exist at a time.</param>
-/// <param name="RecomputedLayers">Layers, from the first, whose activations are recomputed in the backward pass; the others
-/// are kept.</param>
+/// <param name="RecomputedLayers">Layers, from the first, whose activations are recomputed in the backward
+/// pass; the others are kept.</param>
 /// <param name="Backward">Whether gradients are computed.</param>
 public readonly record struct PassShape(
     int Tokens, int Samples, int TrainedTokens, int LogitsChunk, int RecomputedLayers, bool Backward);

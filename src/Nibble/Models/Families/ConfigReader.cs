@@ -14,23 +14,33 @@ internal sealed class ConfigReader(string path, JsonElement root)
     public int Int(string field) => OptionalInt(field) ?? throw Missing(field, "an integer");
 
     public int? OptionalInt(string field) =>
-        Find(field) is not { } e ? null : e.ValueKind == JsonValueKind.Number && e.TryGetInt32(out var v) ? v : throw Wrong(field, "an integer", e);
+        Find(field) is not { } e
+            ? null
+            : e.ValueKind == JsonValueKind.Number && e.TryGetInt32(out var v) ? v : throw Wrong(field, "an integer", e);
 
     public double Number(string field) => OptionalNumber(field) ?? throw Missing(field, "a number");
 
     public double? OptionalNumber(string field) =>
-        Find(field) is not { } e ? null : e.ValueKind == JsonValueKind.Number ? e.GetDouble() : throw Wrong(field, "a number", e);
+        Find(field) is not { } e
+            ? null
+            : e.ValueKind == JsonValueKind.Number ? e.GetDouble() : throw Wrong(field, "a number", e);
 
     public bool Flag(string field, bool fallback) => Find(field) is not { } e
         ? fallback
-        : e.ValueKind is JsonValueKind.True or JsonValueKind.False ? e.GetBoolean() : throw Wrong(field, "true or false", e);
+        : e.ValueKind is JsonValueKind.True or JsonValueKind.False
+            ? e.GetBoolean()
+            : throw Wrong(field, "true or false", e);
 
     public string? Text(string field) =>
-        Find(field) is not { } e ? null : e.ValueKind == JsonValueKind.String ? e.GetString() : throw Wrong(field, "a string", e);
+        Find(field) is not { } e
+            ? null
+            : e.ValueKind == JsonValueKind.String ? e.GetString() : throw Wrong(field, "a string", e);
 
     public IReadOnlyList<string>? Texts(string field) => Find(field) is not { } e
         ? null
-        : e.ValueKind == JsonValueKind.Array ? [.. e.EnumerateArray().Select(x => x.GetString() ?? "")] : throw Wrong(field, "a list", e);
+        : e.ValueKind == JsonValueKind.Array
+            ? [.. e.EnumerateArray().Select(x => x.GetString() ?? "")]
+            : throw Wrong(field, "a list", e);
 
     public IReadOnlyList<int> Ids(string field) => Find(field) is not { } e
         ? []
@@ -43,7 +53,11 @@ internal sealed class ConfigReader(string path, JsonElement root)
         new($"{path}: {field}: expected {supported}, found {found}.");
 
     private JsonElement? Find(string field) =>
-        root.ValueKind == JsonValueKind.Object && root.TryGetProperty(field, out var e) && e.ValueKind != JsonValueKind.Null ? e : null;
+        root.ValueKind == JsonValueKind.Object
+        && root.TryGetProperty(field, out var e)
+        && e.ValueKind != JsonValueKind.Null
+            ? e
+            : null;
 
     private ModelFormatException Missing(string field, string expected) =>
         new($"{path}: {field}: expected {expected}, found nothing.");

@@ -2,7 +2,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Models.Families;
 
-/// <summary>One architecture: its <c>model_type</c> and how its <c>config.json</c> becomes a <see cref="ModelConfig"/>.</summary>
+/// <summary>One architecture: its <c>model_type</c> and how its <c>config.json</c> becomes a
+/// <see cref="ModelConfig"/>.</summary>
 /// <param name="Name"><c>model_type</c>.</param>
 /// <param name="Parse">Reader of the config.</param>
 internal sealed record Family(string Name, Func<ConfigReader, ModelConfig> Parse);
@@ -62,7 +63,8 @@ public static class FamilyTable
         };
     }
 
-    /// <summary>Windows per layer from <c>layer_types</c> where a config has them, else from <paramref name="rule"/>.</summary>
+    /// <summary>Windows per layer from <c>layer_types</c> where a config has them, else from
+    /// <paramref name="rule"/>.</summary>
     internal static IReadOnlyList<int> Windows(ConfigReader reader, Func<int, bool> rule)
     {
         var layers = reader.Int("num_hidden_layers");
@@ -116,7 +118,8 @@ public static class FamilyTable
         if (method != "bitsandbytes" || !section.Flag("load_in_4bit", section.Flag("_load_in_4bit", false)))
         {
             throw section.Unsupported(
-                "quant_method", method, "bitsandbytes with load_in_4bit; use the unquantised model and let Nibble quantise it");
+                "quant_method", method,
+                "bitsandbytes with load_in_4bit; use the unquantised model and let Nibble quantise it");
         }
 
         var code = section.Text("bnb_4bit_quant_type") ?? "fp4";
@@ -148,7 +151,8 @@ public static class FamilyTable
         Positive("vocab_size", config.VocabularySize);
         if (config.Heads % config.KvHeads != 0)
         {
-            throw reader.Unsupported("num_key_value_heads", config.KvHeads.ToString(), $"a divisor of {config.Heads} heads");
+            throw reader.Unsupported(
+                "num_key_value_heads", config.KvHeads.ToString(), $"a divisor of {config.Heads} heads");
         }
 
         return config.HeadDim is > 0 and <= 256 && config.HeadDim % 2 == 0

@@ -4,14 +4,15 @@ using Nibble.Tensors;
 namespace Nibble.Models.Full;
 
 /// <summary>
-/// Every weight of a model, trained: masters, gradients and what the decoder reads. Masters and gradients are laid out as a
-/// model of their own in F32, so a stacked weight has a stacked gradient and one product serves q, k and v. Where the decoder
-/// computes in F32 it reads the masters themselves; elsewhere it reads copies in the activation type. Names are those of the
-/// model folder; a tied head is the embedding table and has one gradient.
+/// Every weight of a model, trained: masters, gradients and what the decoder reads. Masters and gradients are laid out
+/// as a model of their own in F32, so a stacked weight has a stacked gradient and one product serves q, k and v. Where
+/// the decoder computes in F32 it reads the masters themselves; elsewhere it reads copies in the activation type. Names
+/// are those of the model folder; a tied head is the embedding table and has one gradient.
 /// </summary>
 public sealed class FullParameters
 {
-    private FullParameters(ModelWeights weights, ModelWeights masters, ModelWeights gradients, ParameterSet parameters) =>
+    private FullParameters(
+        ModelWeights weights, ModelWeights masters, ModelWeights gradients, ParameterSet parameters) =>
         (Weights, Masters, Gradients, Parameters) = (weights, masters, gradients, parameters);
 
     /// <summary>What the decoder reads; the same object as <see cref="Masters"/> on an F32 device.</summary>
@@ -37,14 +38,16 @@ public sealed class FullParameters
     /// <param name="config">Architecture.</param>
     /// <param name="activation">The device's activation type.</param>
     /// <param name="arena">Where everything goes.</param>
-    /// <exception cref="ModelFormatException">The weights are saved in 4 bits, or more than a flat buffer can number.</exception>
+    /// <exception cref="ModelFormatException">The weights are saved in 4 bits, or more than a
+    /// flat buffer can number.</exception>
     public static FullParameters Allocate(ModelConfig config, DType activation, Arena arena)
     {
         ArgumentNullException.ThrowIfNull(arena);
         RequireTrainable(config);
         var (masters, master) = Flat(config, arena);
         var (gradients, gradient) = Flat(config, arena);
-        var weights = activation == DType.F32 ? masters : ModelWeights.Allocate(config, Format(activation), arena, arena);
+        var weights =
+            activation == DType.F32 ? masters : ModelWeights.Allocate(config, Format(activation), arena, arena);
         var slots = masters.DenseTensors().Zip(weights.DenseTensors(), (m, w) => new ParameterSlot(
             m.Name,
             checked((int)((m.View.Address - master.Address) / sizeof(float))),
@@ -62,22 +65,25 @@ public sealed class FullParameters
 
     /// <summary>Refuses a model whose every weight cannot be trained; reads and allocates nothing.</summary>
     /// <param name="config">Architecture.</param>
-    /// <exception cref="ModelFormatException">The weights are saved in 4 bits, or are more than a flat buffer can number.</exception>
+    /// <exception cref="ModelFormatException">The weights are saved in 4 bits, or are more than a
+    /// flat buffer can number.</exception>
     public static void RequireTrainable(ModelConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
         if (config.Quantization is { } saved)
         {
             throw new ModelFormatException(
-                $"base_model: its weights are saved as {saved.Code}, and 4-bit weights cannot be trained. Add adapter: lora, or name the "
-                + "unquantised model.");
+                $"base_model: its weights are saved as {saved.Code}, and 4-bit weights cannot be trained. "
+                + "Add adapter: lora, or name the unquantised model.");
         }
 
         if (FlatCount(config) > int.MaxValue)
         {
             throw new ModelFormatException(
-                $"adapter: none, so every weight trains, which is possible up to {Billions(int.MaxValue)} parameters; base_model has "
-                + $"{Billions(config.ParameterCount)}. Add adapter: lora (and load_in_4bit: true to save memory), or name a smaller model.");
+                "adapter: none, so every weight trains, "
+                + $"which is possible up to {Billions(int.MaxValue)} parameters; base_model has "
+                + $"{Billions(config.ParameterCount)}. Add adapter: lora (and load_in_4bit: true to save memory), "
+                + "or name a smaller model.");
         }
     }
 
@@ -116,5 +122,6 @@ public sealed class FullParameters
         return arena.Used / sizeof(float);
     }
 
-    private static string Billions(long count) => string.Create(CultureInfo.InvariantCulture, $"{count / 1e9:0.00} billion");
+    private static string Billions(long count) =>
+        string.Create(CultureInfo.InvariantCulture, $"{count / 1e9:0.00} billion");
 }

@@ -82,7 +82,8 @@ public sealed class LoraAdapters
             var a = arena.Allocate(activationType, targeted.Length * options.Rank, cols);
             var b = arena.Allocate(activationType, modules.Sum(m => m.Rows), a.Rows);
             var slotsA = targeted.Select((m, i) => Slot(
-                FactorName($"{path}.{m.Name}", 'A'), options.Rank, cols, a.RowRange(i * options.Rank, options.Rank), 1, 1)).ToArray();
+                FactorName($"{path}.{m.Name}", 'A'), options.Rank, cols,
+                a.RowRange(i * options.Rank, options.Rank), 1, 1)).ToArray();
             var result = new LoraModule[targeted.Length];
             var row = 0;
             foreach (var (name, rows) in modules)
@@ -107,7 +108,9 @@ public sealed class LoraAdapters
             var attention = $"model.layers.{l}.self_attn";
             var mlp = $"model.layers.{l}.mlp";
             layers[l] = new LoraLayer(
-                Group(attention, c, ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth), ("v_proj", config.KvWidth)),
+                Group(
+                    attention, c, ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth),
+                    ("v_proj", config.KvWidth)),
                 Group(attention, config.QueryWidth, ("o_proj", c)),
                 Group(mlp, c, ("gate_proj", f), ("up_proj", f)),
                 Group(mlp, f, ("down_proj", c)));
@@ -118,7 +121,8 @@ public sealed class LoraAdapters
         return new LoraAdapters(new ParameterSet(slots, master, gradient), layers, options);
     }
 
-    /// <summary>Zeroes masters, gradients and compute copies: outside its blocks a block-diagonal B stays zero for good.</summary>
+    /// <summary>Zeroes masters, gradients and compute copies: outside its blocks a
+    /// block-diagonal B stays zero for good.</summary>
     /// <param name="backend">Owner of the memory.</param>
     public void Clear(IBackend backend)
     {

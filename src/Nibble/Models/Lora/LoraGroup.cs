@@ -13,7 +13,8 @@ public sealed record LoraModule(string Name, int FirstRow, int Rows, int FirstRa
 
 /// <summary>
 /// Adapters of modules that share their input, run as one product: the A factors stacked, [ΣR, K], and the B factors
-/// block-diagonal, [N, ΣR], already scaled by α/r, so <c>y += (x Aᵀ) Bᵀ</c> is two products whatever the number of modules.
+/// block-diagonal, [N, ΣR], already scaled by α/r, so <c>y += (x Aᵀ) Bᵀ</c> is two
+/// products whatever the number of modules.
 /// </summary>
 /// <param name="Modules">Adapted modules, top to bottom.</param>
 /// <param name="A">Compute copy of the stacked A, [ΣR, K].</param>

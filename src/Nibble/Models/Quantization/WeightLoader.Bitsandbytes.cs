@@ -79,13 +79,16 @@ public sealed partial class WeightLoader
         }
         catch (JsonException e)
         {
-            throw new ModelFormatException($"{file.Path}: tensor {entry.Name}: expected JSON, found something else: {e.Message}", e);
+            throw new ModelFormatException(
+                $"{file.Path}: tensor {entry.Name}: expected JSON, found something else: {e.Message}", e);
         }
     }
 
     private static void RequireState(SafetensorsFile file, string name, JsonElement root, string field, string expected)
     {
-        var found = root.TryGetProperty(field, out var e) ? e.ToString().Replace(" ", "", StringComparison.Ordinal) : "nothing";
+        var found = root.TryGetProperty(field, out var e)
+            ? e.ToString().Replace(" ", "", StringComparison.Ordinal)
+            : "nothing";
         if (found != expected)
         {
             throw new ModelFormatException($"{file.Path}: tensor {name}: {field}: expected {expected}, found {found}.");

@@ -7,7 +7,8 @@ namespace Nibble.Models.Quantization;
 
 /// <summary>
 /// Fills <see cref="ModelWeights"/> from safetensors, one piece of one tensor at a time: host memory stays bounded by
-/// <see cref="ChunkBytes"/>. Dense linears are quantised on the way; folders that bitsandbytes quantised are read as they are.
+/// <see cref="ChunkBytes"/>. Dense linears are quantised on the way; folders that
+/// bitsandbytes quantised are read as they are.
 /// </summary>
 /// <param name="backend">Owner of the weights.</param>
 /// <param name="files">The model folder's tensors.</param>
@@ -35,7 +36,8 @@ public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex file
 
     /// <summary>Loads everything.</summary>
     /// <param name="weights">Laid out for this backend.</param>
-    /// <exception cref="ModelFormatException">A tensor is missing, has another shape or type, is not finite, or is unknown.</exception>
+    /// <exception cref="ModelFormatException">A tensor is missing, has another shape or type, is not
+    /// finite, or is unknown.</exception>
     public void Load(ModelWeights weights)
     {
         ArgumentNullException.ThrowIfNull(weights);
@@ -45,7 +47,9 @@ public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex file
         for (var l = 0; l < config.Layers; l++)
         {
             var (layer, prefix) = (weights.Layers[l], $"model.layers.{l.ToString(CultureInfo.InvariantCulture)}");
-            Stack(layer.Qkv, c, ($"{prefix}.self_attn.q_proj", config.QueryWidth), ($"{prefix}.self_attn.k_proj", config.KvWidth), ($"{prefix}.self_attn.v_proj", config.KvWidth));
+            Stack(
+                layer.Qkv, c, ($"{prefix}.self_attn.q_proj", config.QueryWidth),
+                ($"{prefix}.self_attn.k_proj", config.KvWidth), ($"{prefix}.self_attn.v_proj", config.KvWidth));
             Stack(layer.Output, config.QueryWidth, ($"{prefix}.self_attn.o_proj", c));
             Stack(layer.GateUp, c, ($"{prefix}.mlp.gate_proj", f), ($"{prefix}.mlp.up_proj", f));
             Stack(layer.Down, f, ($"{prefix}.mlp.down_proj", c));
@@ -156,7 +160,8 @@ public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex file
             unit *= 2;
         }
 
-        var rowsPerChunk = (int)Math.Clamp(ChunkBytes / Math.Max(1, rowBytes) / unit * unit, Math.Min(unit, totalRows), totalRows);
+        var rowsPerChunk = (int)Math.Clamp(
+            ChunkBytes / Math.Max(1, rowBytes) / unit * unit, Math.Min(unit, totalRows), totalRows);
         var mark = scratch.Used;
         var staging = scratch.Allocate(type, rowsPerChunk, cols);
         var buffer = ArrayPool<byte>.Shared.Rent(checked((int)(rowsPerChunk * rowBytes)));
@@ -185,7 +190,8 @@ public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex file
         if (!files.Contains(name))
         {
             throw new ModelFormatException(
-                $"{files.Folder}: tensor {name}: expected by config.json, found in none of {files.Files.Count} safetensors file(s).");
+                $"{files.Folder}: tensor {name}: expected by config.json, "
+                + $"found in none of {files.Files.Count} safetensors file(s).");
         }
 
         _read.Add(name);

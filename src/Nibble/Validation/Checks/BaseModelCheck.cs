@@ -12,7 +12,9 @@ public sealed class BaseModelCheck : ICheck
     public IEnumerable<Finding> Run(CheckpointSubject subject)
     {
         ArgumentNullException.ThrowIfNull(subject);
-        var named = subject.IsModel ? subject.BaseModelFolder ?? "a folder that was not given" : subject.Config.BaseModel;
+        var named = subject.IsModel
+            ? subject.BaseModelFolder ?? "a folder that was not given"
+            : subject.Config.BaseModel;
         if (string.IsNullOrWhiteSpace(named))
         {
             yield return new Finding(

@@ -2,7 +2,8 @@ using Nibble.Checkpoints;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>The adapter's or the model's files are there, and every file of the manifest has its length and hash.</summary>
+/// <summary>The adapter's or the model's files are there, and every file of the manifest
+/// has its length and hash.</summary>
 public sealed class FilesCheck : ICheck
 {
     /// <inheritdoc/>

@@ -2,8 +2,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>Training every weight has changed them: a matrix that is still the base's, bit by bit, is worth a look, and a model
-/// of nothing else was not trained.</summary>
+/// <summary>Training every weight has changed them: a matrix that is still the base's, bit by bit, is worth a look, and
+/// a model of nothing else was not trained.</summary>
 public sealed class ModelChangedCheck : ICheck
 {
     private const int Piece = 1 << 16;
@@ -18,7 +18,8 @@ public sealed class ModelChangedCheck : ICheck
         if (subject.BaseModelFolder is not { } folder)
         {
             yield return new Finding(
-                Name, CheckStatus.Warn, "the base model's folder", "none given", "whether training changed anything cannot be told");
+                Name, CheckStatus.Warn, "the base model's folder", "none given",
+                "whether training changed anything cannot be told");
             yield break;
         }
 
@@ -42,8 +43,10 @@ public sealed class ModelChangedCheck : ICheck
             Validator.Names(same));
     }
 
-    // Rows of the embedding table whose tokens never occurred may stay, so only the whole tensor tells; the first piece usually does.
-    private static bool Equal(CheckpointSubject subject, SafetensorsEntry entry, SafetensorsFile file, SafetensorsEntry original)
+    // Rows of the embedding table whose tokens never occurred may stay, so only the whole tensor
+    // tells; the first piece usually does.
+    private static bool Equal(
+        CheckpointSubject subject, SafetensorsEntry entry, SafetensorsFile file, SafetensorsEntry original)
     {
         if (entry.ByteCount != original.ByteCount)
         {

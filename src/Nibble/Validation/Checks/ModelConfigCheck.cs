@@ -6,8 +6,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>A whole model's <c>config.json</c> describes the tensors beside it, and says of the architecture what the base's
-/// says.</summary>
+/// <summary>A whole model's <c>config.json</c> describes the tensors beside it, and says of the
+/// architecture what the base's says.</summary>
 public sealed class ModelConfigCheck : ICheck
 {
     // Who wrote the file and where the model came from change nothing that is computed.
@@ -25,25 +25,29 @@ public sealed class ModelConfigCheck : ICheck
         if (wrong.Count > 0)
         {
             yield return new Finding(
-                Name, CheckStatus.Fail, $"the tensors that {FullModelFiles.Config} describes", $"{wrong.Count} differ", Validator.Names(wrong));
+                Name, CheckStatus.Fail, $"the tensors that {FullModelFiles.Config} describes", $"{wrong.Count} differ",
+                Validator.Names(wrong));
         }
 
         var changed = subject.BaseModelFolder is { } folder ? Changed(folder, subject.Folder) : [];
         if (changed.Count > 0)
         {
             yield return new Finding(
-                Name, CheckStatus.Fail, $"the base model's {FullModelFiles.Config}", $"{changed.Count} fields differ", Validator.Names(changed));
+                Name, CheckStatus.Fail, $"the base model's {FullModelFiles.Config}", $"{changed.Count} fields differ",
+                Validator.Names(changed));
         }
 
         if (wrong.Count == 0 && changed.Count == 0)
         {
             yield return new Finding(
                 Name, CheckStatus.Pass, $"the tensors that {FullModelFiles.Config} describes",
-                $"{config.Family}, {config.Layers} layers of width {config.HiddenSize}, {config.ParameterCount} parameters");
+                $"{config.Family}, {config.Layers} layers of width {config.HiddenSize}, "
+                + $"{config.ParameterCount} parameters");
         }
     }
 
-    private static List<string> Contradictions(ModelConfig config, IReadOnlyDictionary<string, SafetensorsEntry> tensors)
+    private static List<string> Contradictions(
+        ModelConfig config, IReadOnlyDictionary<string, SafetensorsEntry> tensors)
     {
         var arena = Arena.Counting();
         var expected = ModelWeights.Allocate(config, FullParameters.Format(DType.F32), arena, arena)
@@ -82,7 +86,9 @@ public sealed class ModelConfigCheck : ICheck
         [
             .. before.Keys.Union(after.Keys).Except(_informational).Order(StringComparer.Ordinal)
                 .Where(n => before.GetValueOrDefault(n) != after.GetValueOrDefault(n))
-                .Select(n => $"{n}: {before.GetValueOrDefault(n) ?? "nothing"} in the base, {after.GetValueOrDefault(n) ?? "nothing"} here"),
+                .Select(
+                    n => $"{n}: {before.GetValueOrDefault(n) ?? "nothing"} in the base, "
+                        + $"{after.GetValueOrDefault(n) ?? "nothing"} here"),
         ];
     }
 
@@ -92,11 +98,13 @@ public sealed class ModelConfigCheck : ICheck
         try
         {
             using var json = JsonDocument.Parse(File.ReadAllBytes(path));
-            return json.RootElement.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetRawText(), StringComparer.Ordinal);
+            return json.RootElement.EnumerateObject().ToDictionary(
+                p => p.Name, p => p.Value.GetRawText(), StringComparer.Ordinal);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
-            throw new ModelFormatException($"{path}: expected a JSON object with every field once, found: {e.Message}", e);
+            throw new ModelFormatException(
+                $"{path}: expected a JSON object with every field once, found: {e.Message}", e);
         }
     }
 }

@@ -33,7 +33,8 @@ public sealed class ModelTensorsCheck : ICheck
             {
                 wrong.Add($"{entry}, which the base has not");
             }
-            else if (source.Get(entry.Name).Entry is var same && (same.Type != entry.Type || !same.Shape.AsSpan().SequenceEqual(entry.Shape)))
+            else if (source.Get(entry.Name).Entry is var same
+                && (same.Type != entry.Type || !same.Shape.AsSpan().SequenceEqual(entry.Shape)))
             {
                 wrong.Add($"{entry}, in the base {same}");
             }
@@ -41,8 +42,11 @@ public sealed class ModelTensorsCheck : ICheck
 
         wrong.AddRange(expected.Select(n => $"no {n}"));
         yield return wrong.Count > 0
-            ? new Finding(Name, CheckStatus.Fail, "the tensors of the base model", $"{wrong.Count} differ", Validator.Names(wrong))
+            ? new Finding(
+                Name, CheckStatus.Fail, "the tensors of the base model", $"{wrong.Count} differ",
+                Validator.Names(wrong))
             : new Finding(
-                Name, CheckStatus.Pass, "the tensors of the base model", $"{subject.Tensors.Count} tensors, all of the same shape and type");
+                Name, CheckStatus.Pass, "the tensors of the base model",
+                $"{subject.Tensors.Count} tensors, all of the same shape and type");
     }
 }

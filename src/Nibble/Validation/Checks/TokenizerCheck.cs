@@ -4,8 +4,8 @@ using Nibble.Models;
 
 namespace Nibble.Validation.Checks;
 
-/// <summary>A whole model brings the tokenizer it was trained with: it loads, the embedding table has a row for each of its ids, and
-/// its files are the ones the run used, byte by byte.</summary>
+/// <summary>A whole model brings the tokenizer it was trained with: it loads, the embedding table has a row for each of
+/// its ids, and its files are the ones the run used, byte by byte.</summary>
 public sealed class TokenizerCheck : ICheck
 {
     /// <inheritdoc/>
@@ -19,14 +19,16 @@ public sealed class TokenizerCheck : ICheck
         var rows = ModelConfig.Load(subject.Folder).VocabularySize;
         if (ids > rows)
         {
-            yield return new Finding(Name, CheckStatus.Fail, $"at most {rows} ids, the rows of the embedding table", $"{ids} ids");
+            yield return new Finding(
+                Name, CheckStatus.Fail, $"at most {rows} ids, the rows of the embedding table", $"{ids} ids");
             yield break;
         }
 
         if (subject.TokenizerFolder is not { } folder)
         {
             yield return new Finding(
-                Name, CheckStatus.Warn, "the folder of the tokenizer trained with", "none given", "the files were not compared");
+                Name, CheckStatus.Warn, "the folder of the tokenizer trained with", "none given",
+                "the files were not compared");
             yield break;
         }
 
@@ -35,9 +37,10 @@ public sealed class TokenizerCheck : ICheck
         var different = names.Where(n => !Same(Path.Combine(folder, n), Path.Combine(subject.Folder, n))).ToArray();
         yield return different.Length > 0
             ? new Finding(
-                Name, CheckStatus.Fail, $"the tokenizer's files as in {folder}", $"{different.Length} missing, added or changed",
-                Validator.Names(different))
-            : new Finding(Name, CheckStatus.Pass, $"the tokenizer's files as in {folder}", $"all {names.Length} are; {ids} ids");
+                Name, CheckStatus.Fail, $"the tokenizer's files as in {folder}",
+                $"{different.Length} missing, added or changed", Validator.Names(different))
+            : new Finding(
+                Name, CheckStatus.Pass, $"the tokenizer's files as in {folder}", $"all {names.Length} are; {ids} ids");
     }
 
     private static bool Same(string a, string b) =>

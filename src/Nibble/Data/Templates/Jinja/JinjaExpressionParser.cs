@@ -399,7 +399,8 @@ internal class JinjaExpressionParser(List<JinjaToken> tokens)
     private JinjaExpression ReadFilter(JinjaExpression target, string name)
     {
         var filter = JinjaFilters.Find(name)
-            ?? throw new ChatTemplateException($"chat template, line {Current.Line}: the filter '{name}' is not supported.");
+            ?? throw new ChatTemplateException(
+                $"chat template, line {Current.Line}: the filter '{name}' is not supported.");
         if (!IsOperator("("))
         {
             return scope => filter([target(scope)], JinjaFilters.NoNames);

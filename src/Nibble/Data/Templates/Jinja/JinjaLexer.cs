@@ -54,8 +54,8 @@ internal sealed class JinjaLexer
 {
     private static readonly string[] Operators =
     [
-        "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",", ".",
-        ":", "|",
+        "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")",
+        "[", "]", "{", "}", ",", ".", ":", "|",
     ];
 
     private readonly string _source;
@@ -257,8 +257,10 @@ internal sealed class JinjaLexer
             }
 
             var isFloat = length + 1 < rest.Length && rest[length] == '.' && char.IsAsciiDigit(rest[length + 1]);
-            for (length += isFloat ? 1 : 0; isFloat && length < rest.Length && char.IsAsciiDigit(rest[length]); length++)
+            length += isFloat ? 1 : 0;
+            while (isFloat && length < rest.Length && char.IsAsciiDigit(rest[length]))
             {
+                length++;
             }
 
             return Add(isFloat ? JinjaKind.Float : JinjaKind.Integer, length);

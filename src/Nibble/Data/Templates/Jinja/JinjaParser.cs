@@ -320,7 +320,8 @@ internal sealed class JinjaParser : JinjaExpressionParser
             }
             else
             {
-                throw new ChatTemplateException($"chat template: '{targets[0]}' is no namespace, so '.{attribute}' cannot be set.");
+                throw new ChatTemplateException(
+                    $"chat template: '{targets[0]}' is no namespace, so '.{attribute}' cannot be set.");
             }
 
             return JinjaFlow.Next;
