@@ -31,8 +31,9 @@ internal static unsafe class GemmSuite
         report.Append(CultureInfo.InvariantCulture, $"""
             # Products on the CPU
 
-            y = x Wᵀ with x [T, K], W [N, K]; F32 throughout, the NF4 column dequantises W inside the product (nested absmax). GFLOP/s of
-            the median of interleaved rounds, in brackets of the best round. libtorch multiplies dense F32 weights.
+            y = x Wᵀ with x [T, K], W [N, K]; F32 throughout, the NF4 column dequantises W inside the product
+            (nested absmax). GFLOP/s of the median of interleaved rounds, in brackets of the best round. libtorch
+            multiplies dense F32 weights.
 
             - {Machine.Processor}; .NET {Environment.Version}; TorchSharp {typeof(torch).Assembly.GetName().Version}
             - MKL's vector path: {Environment.GetEnvironmentVariable("NIBBLE_BENCH_MKL") ?? "its own choice"}
@@ -79,7 +80,8 @@ internal static unsafe class GemmSuite
             CultureInfo.InvariantCulture, $"{flops / times[i].Median:F0} ({flops / times[i].Best:F0})");
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"| {threads} | {t} × {n} × {k} | {what} | {Cell(0)} | {Cell(1)} | {Cell(2)} | {times[2].Median / times[0].Median:F2} |");
+            $"| {threads} | {t} × {n} × {k} | {what} | {Cell(0)} | {Cell(1)} | {Cell(2)} | "
+            + $"{times[2].Median / times[0].Median:F2} |");
     }
 
     private static TensorView Random(Arena arena, int rows, int cols)

@@ -16,7 +16,8 @@ internal static class Machine
                 ? File.ReadLines(CpuInfo).FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))?
                     .Split(':', 2)[1].Trim()
                 : null;
-            return $"{model ?? RuntimeInformation.ProcessArchitecture.ToString()}, {Environment.ProcessorCount} logical processors";
+            return $"{model ?? RuntimeInformation.ProcessArchitecture.ToString()}, "
+                + $"{Environment.ProcessorCount} logical processors";
         }
     }
 

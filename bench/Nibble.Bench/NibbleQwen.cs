@@ -89,7 +89,8 @@ internal sealed class NibbleQwen : IDisposable
             1.0 / batch.TrainedTokens, default, _loss);
         _backend.GradientNorm(_lora.Parameters.Gradient, _norm);
         _backend.AdamW(
-            _lora.Parameters, _optimizer, new AdamWStep(1e-4f, 0.9f, 0.999f, 1e-8f, 0.01f, ++_step, 1, DecayAfter: false), _norm);
+            _lora.Parameters, _optimizer,
+            new AdamWStep(1e-4f, 0.9f, 0.999f, 1e-8f, 0.01f, ++_step, 1, DecayAfter: false), _norm);
         Span<double> loss = [0];
         _backend.Download(_loss, MemoryMarshal.AsBytes(loss));
         return loss[0];

@@ -19,9 +19,10 @@ internal static class StepSuite
         report.Append(CultureInfo.InvariantCulture, $"""
             # A training step beside TorchSharp
 
-            Qwen2 shape {DecoderSizes.Small}, LoRA on every linear layer, {Rows} rows of {Tokens} tokens, forward, backward, clipping,
-            AdamW. Frozen weights: NF4 with double quantization in Nibble, dense F32 in TorchSharp (libtorch has no NF4 on a CPU).
-            Turns alternate in one process; milliseconds of the median step, in brackets of the best.
+            Qwen2 shape {DecoderSizes.Small}, LoRA on every linear layer, {Rows} rows of {Tokens} tokens, forward,
+            backward, clipping, AdamW. Frozen weights: NF4 with double quantization in Nibble, dense F32 in TorchSharp
+            (libtorch has no NF4 on a CPU). Turns alternate in one process; milliseconds of the median step, in brackets of
+            the best.
 
             - {Machine.Processor}; .NET {Environment.Version}; TorchSharp {typeof(torch).Assembly.GetName().Version}
             - MKL's vector path: {Environment.GetEnvironmentVariable("NIBBLE_BENCH_MKL") ?? "its own choice"}
@@ -41,12 +42,16 @@ internal static class StepSuite
             var times = Interleaved.Time(() => ours.Step(batch), () => model.Step(ids));
             var row = string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {threads} | {times[0].Median * 1e3:F1} ({times[0].Best * 1e3:F1}) | {times[1].Median * 1e3:F1} ({times[1].Best * 1e3:F1}) | {times[1].Median / times[0].Median:F2} |");
+                $"| {threads} | {times[0].Median * 1e3:F1} ({times[0].Best * 1e3:F1}) | {times[1].Median * 1e3:F1} "
+                + $"({times[1].Best * 1e3:F1}) | {times[1].Median / times[0].Median:F2} |");
             Console.WriteLine(row);
             report.AppendLine(row);
         }
 
-        Machine.Write(args.Length > 0 ? args[0] : Machine.Folder, Environment.GetEnvironmentVariable("NIBBLE_BENCH_MKL") is { } path ? $"step-mkl-{path}.md" : "step.md", report.ToString());
+        Machine.Write(
+            args.Length > 0 ? args[0] : Machine.Folder,
+            Environment.GetEnvironmentVariable("NIBBLE_BENCH_MKL") is { } path ? $"step-mkl-{path}.md" : "step.md",
+            report.ToString());
         return 0;
     }
 

@@ -12,8 +12,8 @@ internal sealed record DecoderSizes(
 }
 
 /// <summary>
-/// The peer of a training step: Qwen2 with LoRA on every linear layer written with TorchSharp's tensors and autograd, dense
-/// F32 frozen weights (libtorch has no NF4 on the CPU), torch's own fused attention and AdamW.
+/// The peer of a training step: Qwen2 with LoRA on every linear layer written with TorchSharp's tensors and autograd,
+/// dense F32 frozen weights (libtorch has no NF4 on the CPU), torch's own fused attention and AdamW.
 /// </summary>
 internal sealed class TorchQwen : IDisposable
 {

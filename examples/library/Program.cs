@@ -31,7 +31,8 @@ return result.Validation is { Passed: true } ? 0 : 1;
 internal sealed class LossPrinter : ITrainingObserver
 {
     public void OnLogged(LoggedStep log) => Console.WriteLine(
-        $"step {log.StepsDone}: loss {log.Loss:F3}, learning rate {log.LearningRate:G3}, {log.TokensPerSecond:F0} tokens/s");
+        $"step {log.StepsDone}: loss {log.Loss:F3}, learning rate {log.LearningRate:G3}, "
+        + $"{log.TokensPerSecond:F0} tokens/s");
 
     public void OnEvaluated(Evaluation evaluation) => Console.WriteLine(
         $"step {evaluation.StepsDone}: eval loss {evaluation.Loss:F3}, perplexity {evaluation.Perplexity:F1}");

@@ -14,7 +14,8 @@ internal static class Assemblies
     public const string Cli = "nibble";
 
     public static IReadOnlyList<string> Names { get; } =
-        [.. Repository.Files("src", ".csproj").Select(Path.GetFileNameWithoutExtension).OfType<string>().Select(OfProject)];
+        [.. Repository.Files("src", ".csproj").Select(Path.GetFileNameWithoutExtension).OfType<string>()
+            .Select(OfProject)];
 
     /// <summary>Assembly of a project: its own name, but for the two whose names would be one file on some
     /// systems.</summary>

@@ -13,7 +13,8 @@ public sealed class DocumentTests
     public void Readme_CSharp_IsTheLibraryExample()
     {
         var source = Regex.Match(
-            Repository.ReadText("examples/library/Program.cs"), "#region readme\n(.*?)#endregion", RegexOptions.Singleline);
+            Repository.ReadText("examples/library/Program.cs"), "#region readme\n(.*?)#endregion",
+            RegexOptions.Singleline);
 
         Assert.Equal(source.Groups[1].Value, Assert.Single(Blocks("README.md", "csharp")));
     }
@@ -23,7 +24,8 @@ public sealed class DocumentTests
     {
         var blocks = Blocks("README.md", "yaml");
         Assert.NotEmpty(blocks);
-        Assert.All(blocks, yaml => Assert.NotEmpty(ConfigLoader.Parse(yaml, Repository.PathTo("README.yml")).Config.BaseModel));
+        var path = Repository.PathTo("README.yml");
+        Assert.All(blocks, yaml => Assert.NotEmpty(ConfigLoader.Parse(yaml, path).Config.BaseModel));
     }
 
     [Fact]
@@ -31,7 +33,8 @@ public sealed class DocumentTests
     {
         var help = Help();
         var commands = Regex.Match(help, @"Commands:\s*\n(.*)", RegexOptions.Singleline).Groups[1].Value;
-        var verbs = Regex.Matches(commands, @"^\s+([a-z]+)\b", RegexOptions.Multiline).Select(match => match.Groups[1].Value);
+        var verbs = Regex.Matches(commands, @"^\s+([a-z]+)\b", RegexOptions.Multiline)
+            .Select(match => match.Groups[1].Value);
         var table = Regex.Matches(Repository.ReadText("README.md"), @"^\| `nibble (\w+)", RegexOptions.Multiline)
             .Select(match => match.Groups[1].Value);
 
@@ -66,7 +69,8 @@ public sealed class DocumentTests
     public void Packages_AreExplained_AndUsed()
     {
         var explained = Repository.ReadText("docs/architecture.md");
-        var pinned = Regex.Matches(Repository.ReadText("Directory.Packages.props"), "<PackageVersion Include=\"([^\"]+)\"")
+        var versions = Repository.ReadText("Directory.Packages.props");
+        var pinned = Regex.Matches(versions, "<PackageVersion Include=\"([^\"]+)\"")
             .Select(match => match.Groups[1].Value)
             .ToList();
         var used = Repository.Files("", ".csproj", ".targets")
@@ -74,19 +78,23 @@ public sealed class DocumentTests
             .Select(match => match.Groups[1].Value)
             .ToHashSet();
 
-        Assert.Empty(pinned.Where(package => !used.Contains(package)).Select(package => $"{package} is pinned and unused"));
+        Assert.Empty(
+            pinned.Where(package => !used.Contains(package)).Select(package => $"{package} is pinned and unused"));
         Assert.Empty(used.Where(package => !explained.Contains(package, StringComparison.Ordinal))
             .Select(package => $"docs/architecture.md does not say why {package} is used"));
     }
 
     private static List<string> Blocks(string document, string language) =>
-        [.. Regex.Matches(Repository.ReadText(document), $"^```{language}\n(.*?)^```", RegexOptions.Singleline | RegexOptions.Multiline)
+        [.. Regex.Matches(
+                Repository.ReadText(document), $"^```{language}\n(.*?)^```",
+                RegexOptions.Singleline | RegexOptions.Multiline)
             .Select(match => match.Groups[1].Value)];
 
     // The program as it was built beside the tests.
     private static string Help()
     {
-        var start = new ProcessStartInfo("dotnet", ["exec", Path.Combine(AppContext.BaseDirectory, "nibble.dll"), "--help"])
+        var start = new ProcessStartInfo(
+            "dotnet", ["exec", Path.Combine(AppContext.BaseDirectory, "nibble.dll"), "--help"])
         {
             RedirectStandardOutput = true,
         };

@@ -4,7 +4,8 @@ namespace Nibble.Architecture.Tests;
 public sealed class OpTests
 {
     public static TheoryData<string> Contracts =>
-        [.. Repository.Files("src/Nibble.Tensors/Ops", ".cs").Select(Path.GetFileNameWithoutExtension).OfType<string>()];
+        [.. Repository.Files("src/Nibble.Tensors/Ops", ".cs").Select(Path.GetFileNameWithoutExtension)
+            .OfType<string>()];
 
     private const string Proofs = "src/Nibble.Ops";
 

@@ -38,7 +38,8 @@ public sealed class ProjectTests
     {
         foreach (var project in Repository.Files("src", ".csproj"))
         {
-            var used = Regex.Matches(Repository.ReadText(project), "<ProjectReference Include=\"[^\"]*?([\\w.]+)\\.csproj\"")
+            var text = Repository.ReadText(project);
+            var used = Regex.Matches(text, "<ProjectReference Include=\"[^\"]*?([\\w.]+)\\.csproj\"")
                 .Select(match => Assemblies.OfProject(match.Groups[1].Value));
             Assert.Empty(used.Except(Allowed[Assemblies.OfProject(Path.GetFileNameWithoutExtension(project))]));
         }
@@ -73,5 +74,6 @@ public sealed class ProjectTests
         Assert.True(result.IsSuccessful, $"{name} writes to the console: {Names(result)}");
     }
 
-    private static string Names(NetArchTest.Rules.TestResult result) => string.Join(", ", result.FailingTypeNames ?? []);
+    private static string Names(NetArchTest.Rules.TestResult result) =>
+        string.Join(", ", result.FailingTypeNames ?? []);
 }

@@ -32,7 +32,8 @@ public sealed class PublicApiTests
         var actualFile = expectedFile.Replace(".expected.txt", ".actual", StringComparison.Ordinal);
         File.WriteAllText(Repository.PathTo(actualFile), actual);
         Assert.Fail(
-            $"The public API of {name} is not the recorded one. Compare {actualFile} with {expectedFile}; to accept it: "
+            $"The public API of {name} is not the recorded one. "
+            + $"Compare {actualFile} with {expectedFile}; to accept it: "
             + $"{Accept}=1 dotnet run --project tests/Nibble.Architecture.Tests -- -class \"*PublicApiTests\"\n"
             + FirstDifference(expected, actual));
     }

@@ -46,11 +46,13 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
         Measure(() => inner.RmsNorm(x, weight, epsilon, y, rstd));
 
     public void AddRmsNorm(
-        TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon, TensorView y, TensorView rstd) =>
+        TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon,
+        TensorView y, TensorView rstd) =>
         Measure(() => inner.AddRmsNorm(x, delta, sum, weight, epsilon, y, rstd));
 
     public void RmsNormBackward(
-        TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate, TensorView dWeight) =>
+        TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate,
+        TensorView dWeight) =>
         Measure(() => inner.RmsNormBackward(dy, x, weight, rstd, dx, accumulate, dWeight));
 
     public void Rope(TensorView x, TensorView positions, TensorView table, bool inverse) =>
@@ -76,7 +78,8 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
         Measure(() => inner.SwiGluBackward(dh, gateUp, dGateUp));
 
     public void MatMul(
-        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1, bool accumulate = false) =>
+        TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
+        bool accumulate = false) =>
         Measure(() => inner.MatMul(a, transposeA, b, transposeB, c, alpha, accumulate));
 
     public void Linear(TensorView x, FrozenLinear weight, TensorView y) => Measure(() => inner.Linear(x, weight, y));
@@ -101,7 +104,8 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
     public void Convert(TensorView x, TensorView y, float scale = 1) => Measure(() => inner.Convert(x, y, scale));
 
     public void Dropout(
-        TensorView x, TensorView y, float probability, ulong key, ulong stream, long rowOffset, bool accumulate = false) =>
+        TensorView x, TensorView y, float probability, ulong key, ulong stream, long rowOffset,
+        bool accumulate = false) =>
         Measure(() => inner.Dropout(x, y, probability, key, stream, rowOffset, accumulate));
 
     public void CrossEntropy(TensorView logits, TensorView targets, TensorView losses, float gradientScale) =>
@@ -111,8 +115,8 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
         Measure(() => inner.AccumulateSum(values, scale, total));
 
     public void Attention(
-        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape, TensorView o,
-        TensorView lse)
+        TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey,
+        in AttentionShape shape, TensorView o, TensorView lse)
     {
         var copy = shape;
         Measure(() => inner.Attention(q, k, v, cuQuery, cuKey, copy, o, lse));

@@ -40,7 +40,8 @@ public sealed class EightBitGoldenTests
         var (before, allowed) = (Numbers("p0"), new double[count]);
         for (var step = 0; step < 6; step++)
         {
-            device.Upload(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(Padded(Numbers($"g{step}"), padded)), gradient);
+            var values = Padded(Numbers($"g{step}"), padded);
+            device.Upload(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(values), gradient);
             device.AdamW(
                 parameters, state, new AdamWStep(LearningRate, 0.9f, 0.999f, 1e-8f, 0.01f, step + 1, 0, true), norm);
             var now = Numbers($"step{step}.p");
@@ -75,7 +76,8 @@ public sealed class EightBitGoldenTests
             var error = Math.Abs((double)want[i] - got[i]);
             far += error > allowed[i] ? 1 : 0;
             Assert.True(
-                error <= allowed[i] + 0.1 * move + 1e-4, $"step {step}, element {i}: expected {want[i]:G9}, got {got[i]:G9}");
+                error <= allowed[i] + 0.1 * move + 1e-4,
+                $"step {step}, element {i}: expected {want[i]:G9}, got {got[i]:G9}");
         }
 
         Assert.True(
@@ -116,7 +118,9 @@ public sealed class EightBitGoldenTests
         var want = golden.ReadAll<byte>(golden.Get(name));
         var apart = Enumerable.Range(0, count).Where(i => want[i] != got[i]).ToList();
         Assert.All(apart, i => Assert.InRange(Math.Abs(want[i] - got[i]), 0, 1));
-        Assert.True(apart.Count <= Math.Ceiling(count * Tolerance.CodeShare), $"{name}: {apart.Count} of {count} codes are a step apart");
+        Assert.True(
+            apart.Count <= Math.Ceiling(count * Tolerance.CodeShare),
+            $"{name}: {apart.Count} of {count} codes are a step apart");
     }
 
     private static float[] Padded(float[] values, int count)

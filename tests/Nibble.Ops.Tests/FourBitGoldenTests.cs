@@ -49,7 +49,8 @@ public sealed class FourBitGoldenTests
         using var tensors = new HostTensors(device);
         var (x, key) = (Load(golden, tensors, $"input.{input}"), Key(code, input));
         var (_, absMax) = Quantize(device, tensors, x, code);
-        var (bytes, nested) = (tensors.Empty(DType.U8, 1, absMax.Cols), tensors.Empty(DType.F32, 1, (absMax.Cols + 255) / 256));
+        var (bytes, nested) =
+            (tensors.Empty(DType.U8, 1, absMax.Cols), tensors.Empty(DType.F32, 1, (absMax.Cols + 255) / 256));
         var offset = device.QuantizeAbsMax(absMax, bytes, nested);
 
         // The offset is torch.mean: its order of summation is its own, so two units in the last place are granted; the
@@ -117,7 +118,8 @@ public sealed class FourBitGoldenTests
                 var scaled = Math.Abs(x[i] * (1 / absMax[i / QuantizedMatrix.BlockSize]));
                 var nearest = CodeTables.Fp4Boundaries.ToArray().Min(b => Math.Abs(b - scaled));
                 Assert.True(
-                    nearest <= 2 * (MathF.BitIncrement(scaled) - scaled), $"element {i}: scaled {scaled:G9} is {nearest:G3} from a threshold");
+                    nearest <= 2 * (MathF.BitIncrement(scaled) - scaled),
+                    $"element {i}: scaled {scaled:G9} is {nearest:G3} from a threshold");
             }
         }
     }

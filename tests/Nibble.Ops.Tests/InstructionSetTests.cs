@@ -44,7 +44,11 @@ public sealed class InstructionSetTests
     {
         Assert.SkipWhen(
             Environment.GetEnvironmentVariable(TestBackends.ChildVariable) is not null, "this is the child process");
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Environment.ProcessPath!)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
         {
             start.ArgumentList.Add(Assembly.GetExecutingAssembly().Location);

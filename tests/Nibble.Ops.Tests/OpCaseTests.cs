@@ -96,7 +96,8 @@ public sealed class OpCaseTests
 
     private static void Check(string op, Func<OpCase, OpDifference> check)
     {
-        var failures = OpCases.All.Where(c => c.Op == op).Select(check).Where(r => !r.Passed).Select(r => r.ToString()).ToList();
+        var failures = OpCases.All.Where(c => c.Op == op).Select(check).Where(r => !r.Passed)
+            .Select(r => r.ToString()).ToList();
         Assert.True(failures.Count == 0, $"{failures.Count} cases failed:\n{string.Join('\n', failures.Take(20))}");
     }
 }

@@ -30,7 +30,9 @@ public sealed class PropertyTests
                 var (values, absMax) = (tensors.Read<float>(y), tensors.Read<float>(scales));
                 for (var i = 0; i < x.Length; i++)
                 {
-                    Assert.True(IsNearest(x[i], values[i], absMax[i / QuantizedMatrix.BlockSize]), $"{x[i]:G9} became {values[i]:G9}");
+                    Assert.True(
+                        IsNearest(x[i], values[i], absMax[i / QuantizedMatrix.BlockSize]),
+                        $"{x[i]:G9} became {values[i]:G9}");
                 }
             },
             iter: 200, threads: 1);

@@ -15,8 +15,8 @@ public sealed class AnswerTests
         var file = Path.Combine(folder.Path, "answers", "base.jsonl");
 
         var result = NibbleProcess.Run(
-            "evaluate", Examples.Nl2Bash, "--device", "cpu", "--base", "--answers", "--max-new-tokens", "5", "--out", file, "--json",
-            "--test_datasets.0.path", rows);
+            "evaluate", Examples.Nl2Bash, "--device", "cpu", "--base", "--answers", "--max-new-tokens", "5",
+            "--out", file, "--json", "--test_datasets.0.path", rows);
 
         Assert.Equal(0, result.ExitCode);
         using var json = JsonDocument.Parse(result.Output);
@@ -28,9 +28,12 @@ public sealed class AnswerTests
             Lines().Take(Rows).Select(Reference).Order(StringComparer.Ordinal),
             written.Select(a => a.GetProperty("reference").GetString()).Order(StringComparer.Ordinal));
         Assert.Equal(
-            answers.GetProperty("exact_match").GetDouble(), written.Count(a => a.GetProperty("exact_match").GetBoolean()) / (double)Rows);
+            answers.GetProperty("exact_match").GetDouble(),
+            written.Count(a => a.GetProperty("exact_match").GetBoolean()) / (double)Rows);
         Assert.All(written, a => Assert.InRange(a.GetProperty("tokens").GetInt32(), 0, 5));
-        Assert.All(written, a => Assert.EndsWith("assistant\n", a.GetProperty("prompt").GetString(), StringComparison.Ordinal));
+        Assert.All(
+            written,
+            a => Assert.EndsWith("assistant\n", a.GetProperty("prompt").GetString(), StringComparison.Ordinal));
     }
 
     [Theory]

@@ -12,7 +12,8 @@ public sealed class BenchTests
     public void Train_OfAShape_TimesStepsAndShowsTheLedger(string flag, string name, string gradients)
     {
         var result = NibbleProcess.Run(
-            "bench", "train", "--shape", "tiny", "--seq", "8", "--rows", "2", "--steps", "3", "--device", "cpu", "--json", flag);
+            "bench", "train", "--shape", "tiny", "--seq", "8", "--rows", "2", "--steps", "3", "--device",
+            "cpu", "--json", flag);
         Assert.Equal(0, result.ExitCode);
         using var json = JsonDocument.Parse(result.Output);
         var row = json.RootElement.GetProperty("results")[0];

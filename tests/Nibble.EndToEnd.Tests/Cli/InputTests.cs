@@ -16,7 +16,8 @@ public sealed class InputTests
         Assert.Empty(json.RootElement.GetProperty("warnings").EnumerateArray());
         var keys = json.RootElement.GetProperty("keys").EnumerateArray().ToList();
         Assert.NotEmpty(keys);
-        Assert.All(keys, key => Assert.Contains(key.GetProperty("status").GetString(), new[] { "honoured", "equivalent" }));
+        Assert.All(
+            keys, key => Assert.Contains(key.GetProperty("status").GetString(), new[] { "honoured", "equivalent" }));
     }
 
     [Fact]
@@ -97,12 +98,14 @@ public sealed class InputTests
         {
             rows.Append(i == 7
                 ? "{\"messages\": [\n"
-                : "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}\n");
+                : "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, "
+                    + "{\"role\": \"assistant\", \"content\": \"b\"}]}\n");
         }
 
         var path = folder.Write("rows.jsonl", rows.ToString());
 
-        var result = NibbleProcess.Run("train", Examples.Nl2Bash, "--datasets.0.path", path, "--output_dir", Out(folder));
+        var result = NibbleProcess.Run(
+            "train", Examples.Nl2Bash, "--datasets.0.path", path, "--output_dir", Out(folder));
 
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("rows.jsonl:7", result.Error);
@@ -114,7 +117,8 @@ public sealed class InputTests
     {
         using var folder = new TemporaryFolder();
 
-        var result = NibbleProcess.Run("train", Examples.Nl2Bash, "--base_model", "no-such-model", "--output_dir", Out(folder));
+        var result = NibbleProcess.Run(
+            "train", Examples.Nl2Bash, "--base_model", "no-such-model", "--output_dir", Out(folder));
 
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("no-such-model", result.Error);
@@ -144,7 +148,8 @@ public sealed class InputTests
     {
         using var folder = new TemporaryFolder();
 
-        var result = NibbleProcess.Run("generate", Examples.Nl2Bash, "--output_dir", Out(folder), "--prompt", "list files");
+        var result = NibbleProcess.Run(
+            "generate", Examples.Nl2Bash, "--output_dir", Out(folder), "--prompt", "list files");
 
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("--base", result.Error);

@@ -8,8 +8,10 @@ public sealed class NewModelTests
     {
         using var folder = new TemporaryFolder();
         var model = Path.Combine(folder.Path, "model");
-        var tokenizer = NibbleProcess.Run("tokenizer", model, Path.Combine(Examples.Root, "examples", "nl2bash", "train.jsonl"));
-        var init = NibbleProcess.Run("init", model, "--layers", "1", "--hidden", "64", "--mlp", "128", "--head-dim", "16");
+        var tokenizer = NibbleProcess.Run(
+            "tokenizer", model, Path.Combine(Examples.Root, "examples", "nl2bash", "train.jsonl"));
+        var init = NibbleProcess.Run(
+            "init", model, "--layers", "1", "--hidden", "64", "--mlp", "128", "--head-dim", "16");
 
         Assert.Equal((0, ""), (tokenizer.ExitCode, tokenizer.Error));
         Assert.Equal((0, ""), (init.ExitCode, init.Error));
@@ -32,7 +34,8 @@ public sealed class NewModelTests
         Assert.Contains("found one", refused.Error);
         Assert.Equal(before, File.ReadAllText(path));
 
-        Assert.Equal(0, NibbleProcess.Run("tokenizer", folder.Path, text, "--minimum-frequency", "1", "--force").ExitCode);
+        Assert.Equal(
+            0, NibbleProcess.Run("tokenizer", folder.Path, text, "--minimum-frequency", "1", "--force").ExitCode);
         Assert.NotEqual(before, File.ReadAllText(path));
     }
 

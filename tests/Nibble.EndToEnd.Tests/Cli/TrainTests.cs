@@ -12,12 +12,14 @@ public sealed class TrainTests
         using var folder = new TemporaryFolder();
         var adapter = Path.Combine(folder.Path, "out");
 
-        var result = NibbleProcess.Run(Arguments(folder, "--max_steps", "2", "--eval_steps", "2", "--test_datasets.0.path", Rows(folder)));
+        var result = NibbleProcess.Run(
+            Arguments(folder, "--max_steps", "2", "--eval_steps", "2", "--test_datasets.0.path", Rows(folder)));
 
         Assert.Equal(0, result.ExitCode);
         Assert.Matches(@"trainable params: [\d,]+ \|\| all params: [\d,]+ \|\| trainable%: \d+\.\d{4}", result.Output);
         Assert.Contains("step 0: eval loss", result.Output);
-        Assert.Matches(@"step 2/2: loss \d+\.\d{4}, lr \S+, grad norm \S+, epoch \S+, [\d,]+ tokens/s, \S+ s left", result.Output);
+        Assert.Matches(
+            @"step 2/2: loss \d+\.\d{4}, lr \S+, grad norm \S+, epoch \S+, [\d,]+ tokens/s, \S+ s left", result.Output);
         Assert.Matches(@"eval loss +\d+\.\d{4} before, \d+\.\d{4} after", result.Output);
         Assert.Matches(@"validation +passed", result.Output);
         Assert.Contains($"adapter     {adapter}", result.Output);
@@ -45,7 +47,8 @@ public sealed class TrainTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach (var argument in new[] { "exec", NibbleProcess.Assembly }.Concat(Arguments(folder, "--max_steps", "100000")))
+        string[] arguments = ["exec", NibbleProcess.Assembly, .. Arguments(folder, "--max_steps", "100000")];
+        foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);
         }

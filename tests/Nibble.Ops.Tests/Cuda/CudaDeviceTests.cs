@@ -100,8 +100,8 @@ public sealed class CudaDeviceTests
     public void ProductClass_OddStride_HasTheAlignmentOfItsRows()
     {
         var product = new Product(
-            new TensorView(1 << 20, DType.BF16, 8, 64, 65), false, View(128, 64), true, View(8, 128), TensorView.None, 1,
-            false);
+            new TensorView(1 << 20, DType.BF16, 8, 64, 65), false, View(128, 64), true,
+            View(8, 128), TensorView.None, 1, false);
         Assert.Equal((2, 16, 16), (product.Class.AlignmentA, product.Class.AlignmentB, product.Class.AlignmentC));
     }
 

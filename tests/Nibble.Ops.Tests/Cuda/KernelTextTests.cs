@@ -79,7 +79,8 @@ public sealed partial class KernelTextTests
         foreach (var path in Sources("*.cs"))
         {
             var text = WithoutComments(File.ReadAllText(path));
-            var constants = ConstantPattern().Matches(text).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+            var constants = ConstantPattern().Matches(text).ToDictionary(
+                m => m.Groups[1].Value, m => m.Groups[2].Value);
             foreach (Match match in KernelNamePattern().Matches(text))
             {
                 var file = match.Groups[1].Value;

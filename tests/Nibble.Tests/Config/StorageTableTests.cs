@@ -2,8 +2,8 @@ using Nibble.Config;
 
 namespace Nibble.Tests.Config;
 
-/// <summary>What each combination of the keys that say how base weights are stored, and what trains, comes to. Nothing is ignored: a
-/// combination that has no meaning is refused at the key that has none.</summary>
+/// <summary>What each combination of the keys that say how base weights are stored, and what trains, comes to. Nothing
+/// is ignored: a combination that has no meaning is refused at the key that has none.</summary>
 public sealed class StorageTableTests
 {
     private const string Fp4 = "{bnb_4bit_quant_type: fp4, bnb_4bit_use_double_quant: false}";
@@ -44,12 +44,14 @@ public sealed class StorageTableTests
         Assert.Equal(expected, Outcome(text));
 
         // A key that says false asks for nothing.
-        Assert.Equal(expected, Outcome(text + (fourBit ? "" : "load_in_4bit: false\n") + (eightBit ? "" : "load_in_8bit: false\n")));
+        var asFalse = (fourBit ? "" : "load_in_4bit: false\n") + (eightBit ? "" : "load_in_8bit: false\n");
+        Assert.Equal(expected, Outcome(text + asFalse));
     }
 
     [Fact]
     public void EightBitWeights_Refused_SayWhatToUse() => Assert.Contains(
-        "use load_in_4bit: true", Configs.RefusedOnce(Configs.Lora + "load_in_8bit: true\n").Problem, StringComparison.Ordinal);
+        "use load_in_4bit: true", Configs.RefusedOnce(Configs.Lora + "load_in_8bit: true\n").Problem,
+        StringComparison.Ordinal);
 
     private static string Outcome(string text)
     {
@@ -63,7 +65,8 @@ public sealed class StorageTableTests
         }
         catch (ConfigException e)
         {
-            return "refused: " + string.Join(' ', e.Findings.Select(f => f.Key).Distinct().Order(StringComparer.Ordinal));
+            return "refused: " + string.Join(
+                ' ', e.Findings.Select(f => f.Key).Distinct().Order(StringComparer.Ordinal));
         }
     }
 }

@@ -102,10 +102,10 @@ public sealed class ChatTemplateTests : IDisposable
     [InlineData("all", "<|im_end|><|im_end|>one<|im_end|><|im_end|>two<|im_end|>")]
     public void Build_TrainOnEos_ChoosesTheEndTokens(string rule, string expected)
     {
-        const string Row = """
-            {"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"one"},{"role":"user","content":"b"},{"role":"assistant","content":"two"}]}
-            """;
-        Assert.Equal(expected, Trained(Build(Row.Trim(), set => set with { TrainOnEos = rule })[0]));
+        const string Row = """{"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},"""
+            + """{"role":"assistant","content":"one"},{"role":"user","content":"b"},"""
+            + """{"role":"assistant","content":"two"}]}""";
+        Assert.Equal(expected, Trained(Build(Row, set => set with { TrainOnEos = rule })[0]));
     }
 
     [Fact]
@@ -125,23 +125,25 @@ public sealed class ChatTemplateTests : IDisposable
     [Fact]
     public void Build_RolesAndTrainingFlag_DecideWhatTrains()
     {
-        const string Row = """
-            {"messages":[{"role":"bot","content":"one","train":false},{"role":"user","content":"q","train":true},{"role":"bot","content":"two"}]}
-            """;
+        const string Row = """{"messages":[{"role":"bot","content":"one","train":false},"""
+            + """{"role":"user","content":"q","train":true},{"role":"bot","content":"two"}]}""";
         var roles = new Dictionary<string, IReadOnlyList<string>> { ["assistant"] = ["bot"] };
-        Assert.Equal("one<|im_end|>two<|im_end|>", Trained(Build(Row.Trim(), set => set with { Roles = roles })[0]));
+        Assert.Equal("one<|im_end|>two<|im_end|>", Trained(Build(Row, set => set with { Roles = roles })[0]));
         Assert.Equal("q<|im_end|>two<|im_end|>", Trained(
-            Build(Row.Trim(), set => set with { Roles = roles, MessageFieldTraining = "train" })[0]));
-        Assert.Equal("q<|im_end|>", Trained(Build(Row.Trim(), set => set with { Roles = roles, RolesToTrain = ["user"] })[0]));
+            Build(Row, set => set with { Roles = roles, MessageFieldTraining = "train" })[0]));
+        Assert.Equal(
+            "q<|im_end|>", Trained(Build(Row, set => set with { Roles = roles, RolesToTrain = ["user"] })[0]));
     }
 
     [Fact]
     public void Build_TemplateThatDropsThoughts_LabelsOnlyWhatIsShown()
     {
         const string Template =
-            "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}";
+            "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+            + "{{ m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}";
         var samples = Build(
-            """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"<think>hm</think>ls"},{"role":"user","content":"b"},{"role":"assistant","content":"cp"}]}""",
+            """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"<think>hm</think>ls"},"""
+            + """{"role":"user","content":"b"},{"role":"assistant","content":"cp"}]}""",
             template: Template);
         Assert.Equal("ls<|im_end|>cp<|im_end|>", Trained(samples[0]));
     }

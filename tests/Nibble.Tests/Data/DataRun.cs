@@ -45,7 +45,8 @@ internal sealed class DataRun : IDisposable
         SpecialTokens = new Dictionary<string, string>(),
     };
 
-    public static RunConfig Config(DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop, double lost = 0.05) => new()
+    public static RunConfig Config(
+        DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop, double lost = 0.05) => new()
     {
         BaseModel = "m",
         TokenizerPath = "m",
@@ -85,7 +86,8 @@ internal sealed class DataRun : IDisposable
         return path;
     }
 
-    public static TokenizedData Build(DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop, double lost = 0.05) =>
+    public static TokenizedData Build(
+        DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop, double lost = 0.05) =>
         DatasetBuilder.Build(Config(data, length, excess, lost), Tokenizer);
 
     public static string Refusal(DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop) =>

@@ -40,7 +40,8 @@ public sealed class DatasetBuilderTests : IDisposable
     [Fact]
     public void Build_LongCompletion_IsCutWithEosOnTheLastPieceOnly()
     {
-        var path = _run.Write("a.jsonl", "{\"text\": \"find list copy files whose name ends with the current folder\"}\n");
+        var path = _run.Write(
+            "a.jsonl", "{\"text\": \"find list copy files whose name ends with the current folder\"}\n");
         var whole = DataRun.Build(DataRun.Data(DataRun.Dataset(path))).Train[0];
         var pieces = DataRun.Build(DataRun.Data(DataRun.Dataset(path)), length: 4).Train;
         Assert.Equal(whole.InputIds, pieces.SelectMany(piece => piece.InputIds));
@@ -63,19 +64,22 @@ public sealed class DatasetBuilderTests : IDisposable
     public void Build_Alpaca_TrainsTheOutputAndEos()
     {
         var path = _run.Write("a.jsonl",
-            "{\"instruction\":\"list\",\"input\":\"here\",\"output\":\"ls -a\"}\n{\"instruction\":\"list\",\"output\":\"ls\"}\n");
+            "{\"instruction\":\"list\",\"input\":\"here\",\"output\":\"ls -a\"}\n"
+            + "{\"instruction\":\"list\",\"output\":\"ls\"}\n");
         var data = DataRun.Data(DataRun.Dataset(path, "alpaca"));
         var built = DataRun.Build(data);
         var tokenizer = DataRun.Tokenizer;
         Assert.Equal(
-            "Below is an instruction that describes a task, paired with an input that provides further context. Write a response "
-            + "that appropriately completes the request.\n\n### Instruction:\nlist\n\n### Input:\nhere\n\n### Response:\nls -a<|im_end|>",
+            "Below is an instruction that describes a task, paired with an input that provides further context. "
+            + "Write a response that appropriately completes the request."
+            + "\n\n### Instruction:\nlist\n\n### Input:\nhere\n\n### Response:\nls -a<|im_end|>",
             tokenizer.Decode(built.Train[0].InputIds, skipSpecial: false));
         Assert.Equal("ls -a<|im_end|>", Trained(built.Train[0]));
         Assert.Equal("ls<|im_end|>", Trained(built.Train[1]));
         Assert.Equal(
-            "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
-            + "### Instruction:\nlist\n\n### Response:\nls<|im_end|>",
+            "Below is an instruction that describes a task. "
+            + "Write a response that appropriately completes the request."
+            + "\n\n### Instruction:\nlist\n\n### Response:\nls<|im_end|>",
             tokenizer.Decode(built.Train[1].InputIds, skipSpecial: false));
         Assert.All(DataRun.Build(data with { TrainOnInputs = true }).Train, s => Assert.Equal(s.InputIds, s.Labels));
     }
@@ -84,7 +88,8 @@ public sealed class DatasetBuilderTests : IDisposable
     public void Build_Segments_TrainByLabelAndAddNothing()
     {
         var path = _run.Write("a.jsonl",
-            "{\"segments\":[{\"label\":false,\"text\":\"Q: hi \"},{\"label\":true,\"text\":\"A: yo<|im_end|>\"},{\"label\":false,\"text\":\"!\"}]}");
+            "{\"segments\":[{\"label\":false,\"text\":\"Q: hi \"},"
+            + "{\"label\":true,\"text\":\"A: yo<|im_end|>\"},{\"label\":false,\"text\":\"!\"}]}");
         var sample = DataRun.Build(DataRun.Data(DataRun.Dataset(path, "input_output"))).Train[0];
         Assert.Equal("A: yo<|im_end|>", Trained(sample));
         Assert.Equal("Q: hi A: yo<|im_end|>!", DataRun.Tokenizer.Decode(sample.InputIds, skipSpecial: false));
@@ -118,7 +123,8 @@ public sealed class DatasetBuilderTests : IDisposable
     [Fact]
     public void Build_SplitAndShuffle_FollowNumpyAndTakeTheTail()
     {
-        var path = _run.Write("a.jsonl", string.Concat(Enumerable.Range(0, 10).Select(i => $"{{\"text\":\"row {i}\"}}\n")));
+        var path = _run.Write(
+            "a.jsonl", string.Concat(Enumerable.Range(0, 10).Select(i => $"{{\"text\":\"row {i}\"}}\n")));
         var data = DataRun.Data(DataRun.Dataset(path)) with { Shuffle = true, ValidationSize = 0.25 };
         var built = DataRun.Build(data);
         var order = Permutations.Numpy(10, 42);
@@ -154,7 +160,9 @@ public sealed class DatasetBuilderTests : IDisposable
     [Fact]
     public void Build_LongRows_FollowTheStrategy()
     {
-        var path = _run.Write("a.jsonl", "{\"instruction\":\"a\",\"output\":\"b\"}\n{\"instruction\":\"a\",\"output\":\""
+        var path = _run.Write(
+            "a.jsonl",
+            "{\"instruction\":\"a\",\"output\":\"b\"}\n{\"instruction\":\"a\",\"output\":\""
             + string.Concat(Enumerable.Repeat("find files ", 400)) + "\"}\n");
         var data = DataRun.Data(DataRun.Dataset(path, "alpaca"));
         Assert.Contains("1 longer than sequence_len 512", DataRun.Refusal(data));
@@ -181,7 +189,8 @@ public sealed class DatasetBuilderTests : IDisposable
     [Fact]
     public void Build_InvalidJsonOnLineSeven_NamesTheLineAndTheReason()
     {
-        var path = _run.Write("a.jsonl", string.Concat(Enumerable.Repeat("{\"text\":\"a\"}\n", 6)) + "{\"text\": oops}\n");
+        var path = _run.Write(
+            "a.jsonl", string.Concat(Enumerable.Repeat("{\"text\":\"a\"}\n", 6)) + "{\"text\": oops}\n");
         var message = DataRun.Refusal(DataRun.Data(DataRun.Dataset(path)));
         Assert.StartsWith(path + ":7: invalid JSON at byte 10 of the line: 'o' is an invalid start of a value",
             message);

@@ -38,7 +38,8 @@ public sealed class PackingTests
     }
 
     [Fact]
-    public void Pack_AnyLengths_AgreesWithTheNaiveFirstFit() => Gen.Select(Lengths, Gen.Int[64, 400]).Sample((lengths, capacity) =>
+    public void Pack_AnyLengths_AgreesWithTheNaiveFirstFit() =>
+        Gen.Select(Lengths, Gen.Int[64, 400]).Sample((lengths, capacity) =>
     {
         var order = Permutations.Torch(lengths.Length, 7);
         var naive = new List<(int Room, List<int> Samples)>();
@@ -99,7 +100,8 @@ public sealed class PackingTests
 
     [Fact]
     public void GetStep_RandomAccess_AgreesWithReadingInOrder() =>
-        Gen.Select(Lengths, Gen.Int[1, 4], Gen.Int[1, 5], Gen.Bool, Gen.Int[0, 60]).Sample((lengths, micro, accumulation, packed, at) =>
+        Gen.Select(Lengths, Gen.Int[1, 4], Gen.Int[1, 5], Gen.Bool, Gen.Int[0, 60])
+            .Sample((lengths, micro, accumulation, packed, at) =>
         {
             var fresh = Order(lengths, micro, accumulation, packed).GetStep(at);
             var order = Order(lengths, micro, accumulation, packed);

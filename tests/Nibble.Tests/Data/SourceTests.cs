@@ -14,7 +14,8 @@ public sealed class SourceTests : IDisposable
     [Fact]
     public void JsonRows_PrettyPrintedArray_KeepsTheLinesOfItsRows()
     {
-        var path = _run.Write("a.json", "\uFEFF[\n  {\"text\": \"a ] , } \\\" [\"},\r\n  {\n    \"text\": \"b\"\n  }\n]\n");
+        var path = _run.Write(
+            "a.json", "\uFEFF[\n  {\"text\": \"a ] , } \\\" [\"},\r\n  {\n    \"text\": \"b\"\n  }\n]\n");
         var rows = JsonRows.Read(path).Select(row => (row.Origin, row.RequireText("text", ""))).ToList();
         Assert.Equal([(path + ":2", "a ] , } \" ["), (path + ":3", "b")], rows);
     }

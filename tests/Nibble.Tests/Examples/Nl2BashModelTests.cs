@@ -15,7 +15,8 @@ public sealed class Nl2BashModelTests
     public void Rows_NoValidationRowIsNearATrainingRow()
     {
         var report = new OverlapFinder([Path.Combine(Nl2BashRowsTests.Folder(), "val.jsonl")])
-            .Scan([Path.Combine(Nl2BashRowsTests.Folder(), "train.jsonl")], null, TestContext.Current.CancellationToken);
+            .Scan(
+                [Path.Combine(Nl2BashRowsTests.Folder(), "train.jsonl")], null, TestContext.Current.CancellationToken);
         Assert.Empty(report.Findings);
         Assert.Equal(1944, report.Passages);
     }
@@ -25,8 +26,11 @@ public sealed class Nl2BashModelTests
     {
         var card = File.ReadAllText(Path.Combine(Model, "README.md"));
         var config = ModelConfig.Load(Model);
-        Assert.Contains(config.ParameterCount.ToString("N0", CultureInfo.InvariantCulture), card, StringComparison.Ordinal);
-        Assert.Contains(HfTokenizer.Load(Model).VocabularySize.ToString("N0", CultureInfo.InvariantCulture), card, StringComparison.Ordinal);
+        Assert.Contains(
+            config.ParameterCount.ToString("N0", CultureInfo.InvariantCulture), card, StringComparison.Ordinal);
+        Assert.Contains(
+            HfTokenizer.Load(Model).VocabularySize.ToString("N0", CultureInfo.InvariantCulture), card,
+            StringComparison.Ordinal);
         Assert.Contains($"{config.Layers} layers, width {config.HiddenSize}", card, StringComparison.Ordinal);
     }
 
@@ -47,7 +51,8 @@ public sealed class Nl2BashModelTests
         var (config, tokenizer) = (ModelConfig.Load(Model), HfTokenizer.Load(Model));
         Assert.InRange(tokenizer.VocabularySize, 1, config.VocabularySize);
         Assert.Equal([tokenizer.EosId!.Value], config.EosIds);
-        Assert.InRange(new FileInfo(Path.Combine(Model, "model.safetensors")).Length, 2 * config.ParameterCount, 12_000_000);
+        Assert.InRange(
+            new FileInfo(Path.Combine(Model, "model.safetensors")).Length, 2 * config.ParameterCount, 12_000_000);
         Assert.InRange(Directory.EnumerateFiles(Model).Sum(file => new FileInfo(file).Length), 1, 12_000_000);
     }
 

@@ -34,11 +34,16 @@ public sealed class FullTrainingTests
             var norm = tiny.ReadNorm();
             backend.AdamW(
                 parameters, state,
-                new AdamWStep((float)rate, 0.9f, 0.999f, 1e-8f, (float)decay, step + 1, 1, DecayAfter: false), tiny.Norm);
+                new AdamWStep((float)rate, 0.9f, 0.999f, 1e-8f, (float)decay, step + 1, 1, DecayAfter: false),
+                tiny.Norm);
 
             // F32 sums in another order than the library's, through ten updates.
-            Assert.True(Math.Abs(loss / steps[step].Loss - 1) < 1e-4, $"step {step}: loss {loss}, transformers {steps[step].Loss}");
-            Assert.True(Math.Abs(norm / steps[step].Norm - 1) < 1e-4, $"step {step}: norm {norm}, transformers {steps[step].Norm}");
+            Assert.True(
+                Math.Abs(loss / steps[step].Loss - 1) < 1e-4,
+                $"step {step}: loss {loss}, transformers {steps[step].Loss}");
+            Assert.True(
+                Math.Abs(norm / steps[step].Norm - 1) < 1e-4,
+                $"step {step}: norm {norm}, transformers {steps[step].Norm}");
         }
     }
 
@@ -141,7 +146,8 @@ public sealed class FullTrainingTests
     [InlineData("model.layers.0.self_attn.q_proj.weight", true)]
     [InlineData("model.embed_tokens.weight", true)]
     [InlineData("lm_head.weight", true)]
-    public void Decay_SparesNormsAndBiases(string name, bool decays) => Assert.Equal(decays, FullParameters.Decays(name));
+    public void Decay_SparesNormsAndBiases(string name, bool decays) =>
+        Assert.Equal(decays, FullParameters.Decays(name));
 
     [Fact]
     public void EightBitState_OfTheEmbedding_StaysF32()
@@ -157,7 +163,10 @@ public sealed class FullTrainingTests
 
     [Theory]
     [InlineData(28, null)]
-    [InlineData(100, "every weight trains, which is possible up to 2.15 billion parameters; base_model has 4.91 billion. Add adapter: lora")]
+    [InlineData(
+        100,
+        "every weight trains, which is possible up to 2.15 billion parameters; "
+        + "base_model has 4.91 billion. Add adapter: lora")]
     public void RequireTrainable_BySize_RefusesWhatAFlatBufferCannotNumber(int layers, string? message)
     {
         // The widths of a 1.5 B model.

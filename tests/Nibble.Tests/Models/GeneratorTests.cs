@@ -26,7 +26,8 @@ public sealed class GeneratorTests
 
         // All but the last two tokens of every row, then one token of every second row, then what is left of each.
         tiny.Decoder.Append(
-            [.. rows.SelectMany(r => r[..^2])], [.. rows.Select((r, i) => new CachedRun(i, r.Length - 2))], cache, tiny.Arena, logits);
+            [.. rows.SelectMany(r => r[..^2])], [.. rows.Select((r, i) => new CachedRun(i, r.Length - 2))], cache,
+            tiny.Arena, logits);
         CachedRun[] some = [.. rows.Select((_, i) => new CachedRun(i, 1)).Where(r => r.Sequence % 2 == 1)];
         tiny.Decoder.Append([.. some.Select(r => rows[r.Sequence][^2])], some, cache, tiny.Arena, logits);
         tiny.Decoder.Append(
@@ -91,7 +92,8 @@ public sealed class GeneratorTests
         var cache = new KvCache(tiny.Config, backend.ActivationType, [4, 2], tiny.Arena);
 
         var error = Assert.Throws<ArgumentException>(() => tiny.Decoder.Append(
-            [1, 2, 3, 4], [new CachedRun(0, 1), new CachedRun(1, 3)], cache, tiny.Arena, new float[2 * tiny.Config.VocabularySize]));
+            [1, 2, 3, 4], [new CachedRun(0, 1), new CachedRun(1, 3)], cache, tiny.Arena,
+            new float[2 * tiny.Config.VocabularySize]));
 
         Assert.Contains("sequence 1: expected 1 to 2 tokens, got 3", error.Message);
     }

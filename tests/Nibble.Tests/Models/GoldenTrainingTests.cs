@@ -36,7 +36,8 @@ public sealed class GoldenTrainingTests
             }
 
             Assert.True(
-                Math.Sqrt(difference / size) < GradientTolerance(run), $"{slot.Name}: relative difference {Math.Sqrt(difference / size)}");
+                Math.Sqrt(difference / size) < GradientTolerance(run),
+                $"{slot.Name}: relative difference {Math.Sqrt(difference / size)}");
         }
     }
 
@@ -63,19 +64,24 @@ public sealed class GoldenTrainingTests
             var norm = tiny.ReadNorm();
             backend.AdamW(
                 tiny.Lora.Parameters, state,
-                new AdamWStep((float)golden.LearningRate, 0.9f, 0.999f, 1e-8f, 0.01f, step + 1, 1, DecayAfter: eightBit), tiny.Norm);
+                new AdamWStep(
+                    (float)golden.LearningRate, 0.9f, 0.999f, 1e-8f, 0.01f, step + 1, 1, DecayAfter: eightBit),
+                tiny.Norm);
             var (expectedLoss, expectedNorm) = golden.Steps[step];
-            Assert.True(Math.Abs(loss / expectedLoss - 1) < LossTolerance(run), $"step {step}: loss {loss}, peft {expectedLoss}");
             Assert.True(
-                Math.Abs(norm / expectedNorm - 1) < NormTolerance(run), $"step {step}: norm {norm}, peft {expectedNorm}");
+                Math.Abs(loss / expectedLoss - 1) < LossTolerance(run),
+                $"step {step}: loss {loss}, peft {expectedLoss}");
+            Assert.True(
+                Math.Abs(norm / expectedNorm - 1) < NormTolerance(run),
+                $"step {step}: norm {norm}, peft {expectedNorm}");
         }
 
         tiny.Arena.Release(mark);
     }
 
-    // FP4 boundaries are simple fractions and bf16 weights of a block are simple multiples of its largest, so that exact
-    // ties occur (6 of 74,000 values in nf4.safetensors). The library's kernel divides approximately and takes either side of
-    // a tie; we round as IEEE says. A handful of codes of this model differ by one for that reason.
+    // FP4 boundaries are simple fractions and bf16 weights of a block are simple multiples of its largest, so that
+    // exact ties occur (6 of 74,000 values in nf4.safetensors). The library's kernel divides approximately and takes
+    // either side of a tie; we round as IEEE says. A handful of codes of this model differ by one for that reason.
     private static bool HasTies(string run) => run.Contains("fp4-", StringComparison.Ordinal);
 
     private static double GradientTolerance(string run) => HasTies(run) ? 0.05 : 1e-4;
@@ -89,7 +95,8 @@ public sealed class GoldenTrainingTests
         var golden = Goldens.Training(run);
         FourBitCode? code = HasTies(run) ? FourBitCode.Fp4 : nf4 ? FourBitCode.Nf4 : null;
         var tiny = new TinyModel(
-            backend, Goldens.Path("qwen2"), code, nested, LoraTestOptions.Create(golden.Rank, golden.Alpha, golden.Targets));
+            backend, Goldens.Path("qwen2"), code, nested,
+            LoraTestOptions.Create(golden.Rank, golden.Alpha, golden.Targets));
         tiny.LoadAdapter(Goldens.Path(run, "initial"));
         return tiny;
     }

@@ -34,7 +34,7 @@ internal static class Goldens
             [.. e.GetProperty("targets").EnumerateArray().Select(t => t.GetString()!)],
             e.GetProperty("optimizer").GetString()!,
             e.GetProperty("lr").GetDouble(),
-            [.. e.GetProperty("loss_and_grad_norm").EnumerateArray().Select(p => (p[0].GetDouble(), p[1].GetDouble()))]);
+            Steps(e));
     }
 
     /// <summary>Learning rate, loss and gradient norm of every step of the run that trains all weights.</summary>
@@ -45,14 +45,18 @@ internal static class Goldens
         return (
             e.GetProperty("lr").GetDouble(),
             e.GetProperty("weight_decay").GetDouble(),
-            [.. e.GetProperty("loss_and_grad_norm").EnumerateArray().Select(p => (p[0].GetDouble(), p[1].GetDouble()))]);
+            Steps(e));
     }
+
+    private static (double Loss, double Norm)[] Steps(JsonElement run) =>
+        [.. run.GetProperty("loss_and_grad_norm").EnumerateArray().Select(p => (p[0].GetDouble(), p[1].GetDouble()))];
 
     private static int[] Ints(JsonElement array) => [.. array.EnumerateArray().Select(e => e.GetInt32())];
 
     private static string Find()
     {
-        for (var folder = AppContext.BaseDirectory; folder is not null; folder = System.IO.Path.GetDirectoryName(folder))
+        var folder = AppContext.BaseDirectory;
+        for (; folder is not null; folder = System.IO.Path.GetDirectoryName(folder))
         {
             var candidate = System.IO.Path.Combine(folder, "tests", "goldens");
             if (Directory.Exists(candidate))
@@ -66,4 +70,5 @@ internal static class Goldens
 }
 
 internal sealed record TrainingGolden(
-    int Rank, double Alpha, string[] Targets, string Optimizer, double LearningRate, (double Loss, double Norm)[] Steps);
+    int Rank, double Alpha, string[] Targets, string Optimizer, double LearningRate,
+    (double Loss, double Norm)[] Steps);

@@ -7,7 +7,8 @@ namespace Nibble.Tests.Models;
 /// <summary>The gradient of a step does not depend on how the step is computed.</summary>
 public sealed class GradientInvarianceTests
 {
-    private static readonly string[] Modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    private static readonly string[] Modules =
+        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     [Theory]
     [InlineData("qwen2", 0.0)]
@@ -53,7 +54,9 @@ public sealed class GradientInvarianceTests
             for (var i = 0; i < alone.Length; i++)
             {
                 // F32 sums of another tiling; attention across the border would show in the first digit.
-                Assert.True(Math.Abs(alone[i] - together[at + i]) < 1e-4, $"element {i}: {alone[i]} alone, {together[at + i]} together");
+                Assert.True(
+                    Math.Abs(alone[i] - together[at + i]) < 1e-4,
+                    $"element {i}: {alone[i]} alone, {together[at + i]} together");
             }
 
             at += alone.Length;
@@ -63,11 +66,13 @@ public sealed class GradientInvarianceTests
     private static TinyModel Load(CpuBackend backend, string model, double dropout)
     {
         var tiny = new TinyModel(
-            backend, Goldens.Path(model), FourBitCode.Nf4, nested: true, LoraTestOptions.Create(8, 16, Modules, dropout));
+            backend, Goldens.Path(model), FourBitCode.Nf4, nested: true,
+            LoraTestOptions.Create(8, 16, Modules, dropout));
         tiny.Lora!.Initialize(backend, 3);
         foreach (var slot in tiny.Lora.Parameters.Slots.Where(s => s.Name.Contains("lora_B", StringComparison.Ordinal)))
         {
-            tiny.Lora.UploadMaster(backend, slot, [.. Enumerable.Range(0, slot.Count).Select(i => ((i * 37 % 101) - 50) * 4e-4f)]);
+            tiny.Lora.UploadMaster(
+                backend, slot, [.. Enumerable.Range(0, slot.Count).Select(i => ((i * 37 % 101) - 50) * 4e-4f)]);
         }
 
         backend.RefreshCompute(tiny.Lora.Parameters);

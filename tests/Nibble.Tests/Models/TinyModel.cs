@@ -15,7 +15,9 @@ internal sealed class TinyModel : IDisposable
 {
     private readonly DeviceMemory _memory;
 
-    public TinyModel(IBackend backend, string folder, FourBitCode? code = null, bool nested = false, LoraOptions? lora = null, bool full = false)
+    public TinyModel(
+        IBackend backend, string folder, FourBitCode? code = null, bool nested = false,
+        LoraOptions? lora = null, bool full = false)
         : this(backend, ModelConfig.Load(folder), folder, code, nested, lora, full)
     {
     }
@@ -27,14 +29,16 @@ internal sealed class TinyModel : IDisposable
     }
 
     private TinyModel(
-        IBackend backend, ModelConfig config, string? folder, FourBitCode? code, bool nested, LoraOptions? lora, bool full)
+        IBackend backend, ModelConfig config, string? folder, FourBitCode? code, bool nested,
+        LoraOptions? lora, bool full)
     {
         Backend = backend;
         Config = config;
         var activation = backend.ActivationType;
         var table = activation == DType.BF16 ? DType.BF16 : DType.F32;
         var format = new WeightFormat(
-            Config.Quantization?.Code ?? code, Config.Quantization?.DoubleQuantization ?? nested, activation, table, activation);
+            Config.Quantization?.Code ?? code, Config.Quantization?.DoubleQuantization ?? nested,
+            activation, table, activation);
         _memory = backend.Allocate(256 << 20);
         Arena = new Arena(_memory);
         Full = full ? FullParameters.Allocate(Config, activation, Arena) : null;
@@ -101,7 +105,8 @@ internal sealed class TinyModel : IDisposable
     }
 
     /// <summary>Gradients and mean loss of rows, cut into passes; adds to nothing: zeroes first.</summary>
-    public double LossAndGradient(IReadOnlyList<Batch> passes, int recomputedLayers = 0, int logitsChunk = 32, int step = 0)
+    public double LossAndGradient(
+        IReadOnlyList<Batch> passes, int recomputedLayers = 0, int logitsChunk = 32, int step = 0)
     {
         var tokens = passes.Sum(p => p.TrainedTokens);
         Backend.Zero(Loss);
@@ -125,7 +130,8 @@ internal sealed class TinyModel : IDisposable
         foreach (var pass in passes)
         {
             Decoder.Run(
-                pass, DecoderModel.Shape(pass, 32, 0, backward: false), Arena, 1.0 / passes.Sum(p => p.TrainedTokens), default, Loss);
+                pass, DecoderModel.Shape(pass, 32, 0, backward: false), Arena,
+                1.0 / passes.Sum(p => p.TrainedTokens), default, Loss);
         }
 
         return ReadDouble(Loss);

@@ -53,7 +53,8 @@ internal sealed class ModelFolder : IDisposable
 
     /// <summary>Names of its shards, in order.</summary>
     public static string[] Shards(string folder) =>
-        [.. Directory.GetFiles(folder, "model-*.safetensors").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal)];
+        [.. Directory.GetFiles(folder, "model-*.safetensors").Select(p => Path.GetFileName(p))
+            .Order(StringComparer.Ordinal)];
 
     /// <summary>Replaces text of a file, which must have it.</summary>
     public static void Replace(string folder, string name, string from, string to)
@@ -68,7 +69,8 @@ internal sealed class ModelFolder : IDisposable
     public static void Seal(string folder, string? leftOut = null) => CheckpointManifest.Write(
         folder, CheckpointKind.Final, 4, "0.1.0",
         Directory.GetFiles(folder).Select(p => Path.GetFileName(p))
-            .Where(n => n != CheckpointManifest.FileName && (leftOut is null || !n.StartsWith(leftOut, StringComparison.Ordinal))));
+            .Where(n => n != CheckpointManifest.FileName)
+            .Where(n => leftOut is null || !n.StartsWith(leftOut, StringComparison.Ordinal)));
 
     /// <summary>Values of a tensor of the base.</summary>
     public float[] ReadBase(string name)
@@ -78,7 +80,8 @@ internal sealed class ModelFolder : IDisposable
     }
 
     /// <summary>Writes the trained model, whole or in shards, some of its tensors replaced.</summary>
-    public string Write(Func<Stored, Stored?>? change = null, Stored? extra = null, float step = 0.01f, long shardBytes = long.MaxValue)
+    public string Write(
+        Func<Stored, Stored?>? change = null, Stored? extra = null, float step = 0.01f, long shardBytes = long.MaxValue)
     {
         Stored[] trained;
         using (var source = SafetensorsIndex.Open(Base))
@@ -133,7 +136,8 @@ internal sealed class ModelFolder : IDisposable
     /// <summary>A tensor as it goes to disk.</summary>
     public sealed record Stored(string Name, SafetensorsType Type, long[] Shape, float[] Values)
     {
-        public StateTensor AsState() => new(Name, DType.F32, 1, Values.Length, MemoryMarshal.AsBytes(Values.AsSpan()).ToArray());
+        public StateTensor AsState() =>
+            new(Name, DType.F32, 1, Values.Length, MemoryMarshal.AsBytes(Values.AsSpan()).ToArray());
 
         public byte[] Bytes() => Type == SafetensorsType.F32
             ? MemoryMarshal.AsBytes(Values.AsSpan()).ToArray()

@@ -6,8 +6,8 @@ using Nibble.Validation;
 
 namespace Nibble.Tests.Validation;
 
-/// <summary>One sound folder of a whole model, then one fault at a time. Where the manifest would give a fault away it is written anew, so
-/// that the check under test stands alone.</summary>
+/// <summary>One sound folder of a whole model, then one fault at a time. Where the manifest would give a fault away it
+/// is written anew, so that the check under test stands alone.</summary>
 public sealed class ModelValidationTests : IDisposable
 {
     private const string Query = "model.layers.0.self_attn.q_proj.weight";
@@ -102,7 +102,10 @@ public sealed class ModelValidationTests : IDisposable
         var folder = _model.Write(shardBytes: ModelFolder.ShardBytes);
         ModelFolder.Replace(folder, FullModelFiles.Index, "model-00001-of-", "model-00000-of-");
         ModelFolder.Seal(folder);
-        Assert.Contains("model-00000-of-", Failed(Validate(folder), "files").Expected + Failed(Validate(folder), "files").Found, StringComparison.Ordinal);
+        Assert.Contains(
+            "model-00000-of-",
+            Failed(Validate(folder), "files").Expected + Failed(Validate(folder), "files").Found,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -110,7 +113,9 @@ public sealed class ModelValidationTests : IDisposable
     {
         var folder = _model.Write(shardBytes: ModelFolder.ShardBytes);
         var shards = ModelFolder.Shards(folder);
-        ModelFolder.Replace(folder, FullModelFiles.Index, $"\"model.norm.weight\": \"{shards[^1]}\"", $"\"model.norm.weight\": \"{shards[0]}\"");
+        ModelFolder.Replace(
+            folder, FullModelFiles.Index, $"\"model.norm.weight\": \"{shards[^1]}\"",
+            $"\"model.norm.weight\": \"{shards[0]}\"");
         ModelFolder.Seal(folder);
         Assert.Contains("model.norm.weight", Failed(Validate(folder), "tensors").Found, StringComparison.Ordinal);
     }
@@ -126,10 +131,12 @@ public sealed class ModelValidationTests : IDisposable
     [Fact]
     public void Validate_ExtraTensor_FailsTensorsAndConfig()
     {
-        var folder = _model.Write(t => t, new ModelFolder.Stored("model.layers.2.mlp.up_proj.weight", SafetensorsType.BF16, [48, 32], new float[48 * 32]));
-        Assert.Contains("model.layers.2.mlp.up_proj.weight", Failed(Validate(folder), "tensors").Detail, StringComparison.Ordinal);
+        const string Extra = "model.layers.2.mlp.up_proj.weight";
+        var folder = _model.Write(
+            t => t, new ModelFolder.Stored(Extra, SafetensorsType.BF16, [48, 32], new float[48 * 32]));
+        Assert.Contains(Extra, Failed(Validate(folder), "tensors").Detail, StringComparison.Ordinal);
         Assert.Contains(
-            "model.layers.2.mlp.up_proj.weight", Failed(Validator.Validate(folder, null), "config").Detail, StringComparison.Ordinal);
+            Extra, Failed(Validator.Validate(folder, null), "config").Detail, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -137,7 +144,8 @@ public sealed class ModelValidationTests : IDisposable
     {
         var folder = _model.Write(t => t.Name == Query ? t with { Shape = [16, 64] } : t);
         Assert.Contains(Query, Failed(Validate(folder), "tensors").Detail, StringComparison.Ordinal);
-        Assert.Contains("[32, 32]", Failed(Validator.Validate(folder, null), "config").Detail, StringComparison.Ordinal);
+        Assert.Contains(
+            "[32, 32]", Failed(Validator.Validate(folder, null), "config").Detail, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -168,7 +176,8 @@ public sealed class ModelValidationTests : IDisposable
     [InlineData("\"intermediate_size\": 48", "\"intermediate_size\": 40", "[40, 32]")]
     [InlineData("\"vocab_size\": 320", "\"vocab_size\": 321", "[321, 32]")]
     [InlineData("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", "no lm_head.weight")]
-    public void Validate_ConfigThatContradictsTheTensors_FailsConfigWithoutTheBase(string from, string to, string detail)
+    public void Validate_ConfigThatContradictsTheTensors_FailsConfigWithoutTheBase(
+        string from, string to, string detail)
     {
         var folder = _model.Write();
         ModelFolder.Replace(folder, FullModelFiles.Config, from, to);
@@ -220,10 +229,12 @@ public sealed class ModelValidationTests : IDisposable
     {
         var folder = _model.Write();
         var larger = _model.At("larger");
-        BpeTrainer.Train([string.Concat(Enumerable.Repeat("abcdefghijklmnopqrstuvwxyz zyxwvutsrqponmlkjihgfedcba αβγδεζηθικλμνξοπρστυφχψω ", 4))], 400, 1).Save(larger);
+        const string Letters = "abcdefghijklmnopqrstuvwxyz zyxwvutsrqponmlkjihgfedcba αβγδεζηθικλμνξοπρστυφχψω ";
+        BpeTrainer.Train([string.Concat(Enumerable.Repeat(Letters, 4))], 400, 1).Save(larger);
         File.Copy(Path.Combine(larger, "tokenizer.json"), Path.Combine(folder, "tokenizer.json"), overwrite: true);
         ModelFolder.Seal(folder);
-        Assert.Equal("at most 320 ids, the rows of the embedding table", Failed(Validate(folder), "tokenizer").Expected);
+        Assert.Equal(
+            "at most 320 ids, the rows of the embedding table", Failed(Validate(folder), "tokenizer").Expected);
     }
 
     [Fact]

@@ -104,7 +104,8 @@ public sealed class ValidationTests : IDisposable
     [Fact]
     public void Validate_OneBZero_Warns()
     {
-        var folder = Write(c => c with { Weights = Change(c.RequireAdapter(), t => Zero(t, "1.self_attn.v_proj.lora_B.")) });
+        var folder = Write(
+            c => c with { Weights = Change(c.RequireAdapter(), t => Zero(t, "1.self_attn.v_proj.lora_B.")) });
         var report = Validator.Validate(folder, _base);
         var finding = One(report, "trained");
         Assert.Equal(CheckStatus.Warn, finding.Status);
@@ -121,7 +122,8 @@ public sealed class ValidationTests : IDisposable
             {
                 Tensors =
                 [
-                    .. c.RequireAdapter().Tensors.Where(t => !t.Name.Contains("1.self_attn.o_proj", StringComparison.Ordinal)),
+                    .. c.RequireAdapter().Tensors.Where(
+                        t => !t.Name.Contains("1.self_attn.o_proj", StringComparison.Ordinal)),
                 ],
             },
         });
@@ -158,9 +160,10 @@ public sealed class ValidationTests : IDisposable
             {
                 Tensors =
                 [
-                    .. c.RequireAdapter().Tensors.Select(t => t.Name == LoraAdapter.NameOfB("model.layers.0.self_attn.k_proj")
-                        ? t with { Rows = 64, Data = t.Data[..(64 * 8)] }
-                        : t),
+                    .. c.RequireAdapter().Tensors.Select(
+                        t => t.Name == LoraAdapter.NameOfB("model.layers.0.self_attn.k_proj")
+                            ? t with { Rows = 64, Data = t.Data[..(64 * 8)] }
+                            : t),
                 ],
             },
         });
@@ -180,7 +183,8 @@ public sealed class ValidationTests : IDisposable
     [Fact]
     public void Validate_AlphaZero_FailsRank()
     {
-        var folder = Write(c => c with { Weights = c.RequireAdapter() with { Config = c.RequireAdapter().Config with { Alpha = 0 } } });
+        var folder = Write(c =>
+            c with { Weights = c.RequireAdapter() with { Config = c.RequireAdapter().Config with { Alpha = 0 } } });
         Assert.Equal("0", Failed(Validator.Validate(folder, _base), "rank")[0].Found);
     }
 

@@ -7,7 +7,8 @@ namespace Nibble.Tests.Data.Overlap;
 
 public sealed class OverlapFinderTests : IDisposable
 {
-    private const string Request = "rename every jpeg file in the folder holiday so that its name starts with the word beach";
+    private const string Request =
+        "rename every jpeg file in the folder holiday so that its name starts with the word beach";
     private const string Command = "for f in holiday/*.jpeg; do mv \"$f\" \"holiday/beach-${f##*/}\"; done";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("nibble-overlap-").FullName;
@@ -28,7 +29,8 @@ public sealed class OverlapFinderTests : IDisposable
     [Fact]
     public void Scan_OtherCaseSpacesQuotesAndFullStops_IsTheSameRow()
     {
-        var changed = Chat("  " + Request.ToUpperInvariant() + ".", Command.Replace('"', '\'').Replace(" do ", "  DO\n "));
+        var changed = Chat(
+            "  " + Request.ToUpperInvariant() + ".", Command.Replace('"', '\'').Replace(" do ", "  DO\n "));
         Assert.Equal(1.0, Assert.Single(Scan(Chat(Request, Command), changed).Findings).Containment);
     }
 
@@ -43,7 +45,8 @@ public sealed class OverlapFinderTests : IDisposable
     public void Scan_SlotValueChangedInALongRow_IsFound()
     {
         // "beach" stands once in the request and once in the command: six of 38 shingles.
-        var report = Scan(Chat(Request, Command), Chat(Request.Replace("beach", "sea"), Command.Replace("beach", "sea")));
+        var report = Scan(
+            Chat(Request, Command), Chat(Request.Replace("beach", "sea"), Command.Replace("beach", "sea")));
         Assert.InRange(Assert.Single(report.Findings).Containment, OverlapFinder.DefaultThreshold, 0.99);
     }
 
@@ -51,7 +54,8 @@ public sealed class OverlapFinderTests : IDisposable
     public void Scan_SlotValuesChangedInAShortRow_IsAnotherRow()
     {
         var report = Scan(
-            Chat("count the lines of server.log", "wc -l server.log"), Chat("count the lines of mail.txt", "wc -l mail.txt"));
+            Chat("count the lines of server.log", "wc -l server.log"),
+            Chat("count the lines of mail.txt", "wc -l mail.txt"));
         Assert.Empty(report.Findings);
         Assert.InRange(report.Closest!.Containment, 0.2, 0.6);
     }
@@ -68,7 +72,9 @@ public sealed class OverlapFinderTests : IDisposable
 
     [Fact]
     public void Scan_ShortCommandUnderAnotherRequest_IsCommonProperty() => Assert.Empty(
-        Scan(Chat("show the disk usage of this folder", "du -sh ."), Chat("how big is everything here?", "du -sh .")).Findings);
+        Scan(
+            Chat("show the disk usage of this folder", "du -sh ."),
+            Chat("how big is everything here?", "du -sh .")).Findings);
 
     [Fact]
     public void Scan_UnrelatedRows_ShareNothing()
@@ -81,9 +87,12 @@ public sealed class OverlapFinderTests : IDisposable
     [Fact]
     public void Scan_SystemTurns_AreNoPartOfTheHeldOutRow()
     {
-        var held = "{\"conversations\": [{\"from\": \"system\", \"value\": \"You answer with one command and nothing else at all.\"}, "
-            + "{\"from\": \"human\", \"value\": \"how much space is left here\"}, {\"from\": \"gpt\", \"value\": \"df -h .\"}]}";
-        Assert.Equal(1.0, Assert.Single(Scan(held, Chat("How much space is left here?", "df -h .")).Findings).Containment);
+        var held = "{\"conversations\": [{\"from\": \"system\", "
+            + "\"value\": \"You answer with one command and nothing else at all.\"}, "
+            + "{\"from\": \"human\", \"value\": \"how much space is left here\"}, "
+            + "{\"from\": \"gpt\", \"value\": \"df -h .\"}]}";
+        Assert.Equal(
+            1.0, Assert.Single(Scan(held, Chat("How much space is left here?", "df -h .")).Findings).Containment);
         Assert.Empty(Scan(held, Chat("You answer with one command and nothing else at all.", "ls")).Findings);
     }
 
@@ -91,7 +100,8 @@ public sealed class OverlapFinderTests : IDisposable
     public void Scan_WordsFarApart_AreNotTheRow()
     {
         var filler = string.Concat(Enumerable.Range(0, 200).Select(number => $"filler{number} "));
-        var text = JsonSerializer.Serialize(new Dictionary<string, string> { ["text"] = Request + ". " + filler + Command });
+        var text = JsonSerializer.Serialize(
+            new Dictionary<string, string> { ["text"] = Request + ". " + filler + Command });
         Assert.DoesNotContain(Scan(Chat(Request, Command), text).Findings, f => f.Kind == OverlapKind.NearDuplicate);
     }
 
@@ -127,7 +137,8 @@ public sealed class OverlapFinderTests : IDisposable
         Assert.Equal(other + "\n" + Chat("list the files", "ls") + "\n", Encoding.UTF8.GetString(kept.ToArray()));
         var clean = Path.Combine(_folder, "clean.jsonl");
         File.WriteAllBytes(clean, kept.ToArray());
-        Assert.Equal(0, new OverlapFinder([held]).Scan([clean], null, TestContext.Current.CancellationToken).HeldOutRows);
+        Assert.Equal(
+            0, new OverlapFinder([held]).Scan([clean], null, TestContext.Current.CancellationToken).HeldOutRows);
     }
 
     [Fact]
@@ -151,14 +162,15 @@ public sealed class OverlapFinderTests : IDisposable
         Assert.Throws<DatasetException>(() => new OverlapFinder([Write("held.jsonl", "{\"n\": 1}")])).Message,
         StringComparison.Ordinal);
 
-    private static string Chat(string request, string command) => JsonSerializer.Serialize(new Dictionary<string, object>
-    {
-        ["messages"] = new[]
+    private static string Chat(string request, string command) =>
+        JsonSerializer.Serialize(new Dictionary<string, object>
         {
-            new Dictionary<string, string> { ["role"] = "user", ["content"] = request },
-            new Dictionary<string, string> { ["role"] = "assistant", ["content"] = command },
-        },
-    });
+            ["messages"] = new[]
+            {
+                new Dictionary<string, string> { ["role"] = "user", ["content"] = request },
+                new Dictionary<string, string> { ["role"] = "assistant", ["content"] = command },
+            },
+        });
 
     private OverlapReport Scan(string held, params string[] train) => Scan(OverlapFinder.DefaultThreshold, held, train);
 
@@ -169,7 +181,8 @@ public sealed class OverlapFinderTests : IDisposable
     private string Write(string name, params string[] lines)
     {
         var path = Path.Combine(_folder, name);
-        File.WriteAllText(path, string.Join('\n', lines) + (name.EndsWith(".txt", StringComparison.Ordinal) ? "" : "\n"));
+        File.WriteAllText(
+            path, string.Join('\n', lines) + (name.EndsWith(".txt", StringComparison.Ordinal) ? "" : "\n"));
         return path;
     }
 }
