@@ -82,8 +82,8 @@ check() {
         if [ "$tool" = racecheck ]; then
             found=$(grep -cE "access$ours|Internal Sanitizer Error" "$log" || true)
         else
-            found=$(grep -cE '^========= +(Invalid|Program hit|Misaligned|Leaked|Error|Internal|Barrier|Uninit)' "$log" \
-                || true)
+            fault='^========= +(Invalid|Program hit|Misaligned|Leaked|Error|Internal|Barrier|Uninit)'
+            found=$(grep -cE "$fault" "$log" || true)
         fi
         if [ "$found" -eq 0 ] && grep -qE '^writing and validating|cases agree' "$log"; then
             others=$(grep -c 'Race reported' "$log" || true)

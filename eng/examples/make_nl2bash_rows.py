@@ -72,7 +72,9 @@ def make_rows(
         if len(rows) == count:
             break
         row = make_row(template, phrasings, held_out, f"{template}/{held_out}/{attempt}")
-        if row is None or row in rows or row[1] in taken or commands.get(row[1], 0) == (1 if held_out else MOST_PER_COMMAND):
+        if row is None or row in rows or row[1] in taken:
+            continue
+        if commands.get(row[1], 0) == (1 if held_out else MOST_PER_COMMAND):
             continue
         commands[row[1]] = commands.get(row[1], 0) + 1
         rows.append(row)

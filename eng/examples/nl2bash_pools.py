@@ -6,9 +6,9 @@ def words(text: str) -> list[str]:
 
 
 POOLS = {
-    "dir": words("src logs docs backup data reports photos scripts config build archive /var/log /srv/www /opt/app music"
-                 " public drafts videos /etc/nginx /var/spool models tests vendor assets uploads /usr/local/lib exports"
-                 " templates themes /mnt/disk1"),
+    "dir": words("src logs docs backup data reports photos scripts config build archive /var/log /srv/www /opt/app"
+                 " music public drafts videos /etc/nginx /var/spool models tests vendor assets uploads /usr/local/lib"
+                 " exports templates themes /mnt/disk1"),
     "ext": words("txt log py md json csv sh html conf jpg c xml yml png pdf css js ini cpp bak rb sql"),
     "txt": words("notes.txt names.txt report.txt words.txt list.txt todo.txt lines.txt input.txt draft.md story.txt"
                  " items.txt readme.md letters.txt poem.txt scores.txt tasks.txt recipe.md diary.txt topics.txt"

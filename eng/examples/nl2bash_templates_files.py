@@ -1,4 +1,5 @@
-"""Templates of the example rows: finding, searching, editing and packing files. A command, then four ways to ask for it; slots stand between tildes."""
+"""Templates of the example rows: finding, searching, editing and packing files. A command, then four ways to ask for
+it; slots stand between tildes."""
 
 FILES = [
     # find

@@ -1,4 +1,5 @@
-"""Templates of the example rows: disks, processes, permissions, network, git and loops. A command, then four ways to ask for it; slots stand between tildes."""
+"""Templates of the example rows: disks, processes, permissions, network, git and loops. A command, then four ways to
+ask for it; slots stand between tildes."""
 
 SYSTEM = [
     # disk and processes

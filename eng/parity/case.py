@@ -1,9 +1,11 @@
-"""What the parity cases share: a random Qwen2, rows, their order, the schedule, the first step in fp32 and the run's file."""
+"""What the parity cases share: a random Qwen2, rows, their order, the schedule, the first step in fp32 and the run's
+file."""
 
 import copy
 import json
 import math
 import os
+import shutil
 
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
@@ -33,8 +35,7 @@ def random_model(tied, hidden, mlp, heads, kv_heads, generator):
 def save(model, out):
     model.save_pretrained(os.path.join(out, "model"))
     for file in ("tokenizer.json", "tokenizer_config.json"):
-        with open(os.path.join(TOKENIZER, file), "rb") as source, open(os.path.join(out, "model", file), "wb") as target:
-            target.write(source.read())
+        shutil.copyfile(os.path.join(TOKENIZER, file), os.path.join(out, "model", file))
 
 
 def write_rows(out, generator):
@@ -123,8 +124,9 @@ def exact_first_step(model, rows):
 
 
 def train(steps, rate, rows, forward, optimizer, parameters, after_backward, after_step, tensors):
-    """The steps of the other side. forward(row) gives logits and summed loss; parameters() gives named tensors with gradients in fp32.
-    Adds logits, gradients and loss of the first step to tensors; returns losses and gradient norms."""
+    """The steps of the other side. forward(row) gives logits and summed loss; parameters() gives named tensors with
+    gradients in fp32. Adds logits, gradients and loss of the first step to tensors; returns losses and gradient
+    norms."""
     losses, norms = [], []
     indices = order()
     for step in range(steps):

@@ -46,8 +46,8 @@ with open(f"{OUT}/theirs.json") as f:
 full = other["kind"] == "full"
 library = "transformers" if full else "peft"
 
-# Both compute in bf16 and neither is exact. The yardstick is the same graph in fp32: ours may be no farther from it than theirs
-# is, but for a quarter, which is how much two draws of rounding errors differ.
+# Both compute in bf16 and neither is exact. The yardstick is the same graph in fp32: ours may be no farther from it
+# than theirs is, but for a quarter, which is how much two draws of rounding errors differ.
 SLACK = 1.25
 
 
@@ -82,7 +82,8 @@ with open(f"{OUT}/out/metrics.jsonl") as f:
             losses[event["train/global_step"]] = event["train/loss"]
 curve = [abs(losses[i + 1] / other["losses"][i] - 1) for i in range(len(other["losses"]))]
 check(f"{len(curve)} losses, worst relative", max(curve), 1e-2)
-print(f"     first {losses[1]:.5f} / {other['losses'][0]:.5f}, last {losses[len(curve)]:.5f} / {other['losses'][-1]:.5f}")
+print(
+    f"     first {losses[1]:.5f} / {other['losses'][0]:.5f}, last {losses[len(curve)]:.5f} / {other['losses'][-1]:.5f}")
 
 if full:
     model = load(f"{OUT}/out")

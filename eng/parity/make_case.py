@@ -2,9 +2,9 @@
 
     python3 eng/parity/make_case.py FOLDER
 
-FOLDER/model              a random Qwen2 with real head sizes, its decoder weights already put through the NF4 round trip with
-                          nested absmax, so that quantising them again changes nothing that matters and transformers, which has
-                          no bitsandbytes there, computes with the same numbers
+FOLDER/model              a random Qwen2 with real head sizes, its decoder weights already put through the NF4 round
+                          trip with nested absmax, so that quantising them again changes nothing that matters and
+                          transformers, which has no bitsandbytes there, computes with the same numbers
 FOLDER/adapter            a peft adapter to start from, B not zero
 FOLDER/rows.jsonl         pre-tokenised rows
 FOLDER/run.yml            the run for Nibble

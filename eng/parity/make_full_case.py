@@ -2,7 +2,8 @@
 
     python3 eng/parity/make_full_case.py FOLDER [--tied]
 
-FOLDER/model              a random Qwen2 with real head sizes: heads of 64 and a tied head, or heads of 128 and a head of its own
+FOLDER/model              a random Qwen2 with real head sizes: heads of 64 and a tied head, or heads of 128
+                          and a head of its own
 FOLDER/rows.jsonl         pre-tokenised rows
 FOLDER/run.yml            the run for Nibble
 FOLDER/theirs.safetensors the other side: logits, loss and gradients of the first step; theirs.json: 60 losses
@@ -25,7 +26,8 @@ os.makedirs(OUT, exist_ok=True)
 torch.manual_seed(0)
 torch.backends.cuda.matmul.allow_tf32 = False
 generator = torch.Generator().manual_seed(1)
-model = case.random_model(True, 896, 4864, 14, 2, generator) if TIED else case.random_model(False, 1024, 2816, 8, 2, generator)
+shape = (True, 896, 4864, 14, 2) if TIED else (False, 1024, 2816, 8, 2)
+model = case.random_model(*shape, generator)
 case.save(model, OUT)
 rows = case.write_rows(OUT, generator)
 case.write_run(OUT, STEPS, RATE, DECAY, "")
@@ -60,7 +62,8 @@ optimizer = torch.optim.AdamW(
     [dict(params=[m for n, m in masters.items() if decays(n)], weight_decay=DECAY),
      dict(params=[m for n, m in masters.items() if not decays(n)], weight_decay=0.0)], lr=RATE)
 losses, norms = case.train(
-    STEPS, RATE, rows, lambda row: case.loss_sum(model, row), optimizer, list(masters.items()), gather, refresh, tensors)
+    STEPS, RATE, rows, lambda row: case.loss_sum(model, row), optimizer, list(masters.items()), gather, refresh,
+    tensors)
 save_file(tensors, os.path.join(OUT, "theirs.safetensors"))
 with open(os.path.join(OUT, "theirs.json"), "w") as f:
     json.dump(dict(kind="full", losses=losses, norms=norms), f)

@@ -242,15 +242,15 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
 
     private static FineTuningResult Result(
         TrainingEnd end, string folder, double? evalLoss, ValidationReport? validation) => new()
-    {
-        Outcome = end.Outcome,
-        Steps = end.Progress.StepsDone,
-        Tokens = end.Progress.Tokens,
-        TrainLoss = end.Progress.MeanLoss,
-        EvalLossBefore = end.Progress.Evaluations is [var first, ..] && first.StepsDone == 0 ? first.Loss : null,
-        EvalLossAfter = evalLoss,
-        Seconds = end.Seconds,
-        AdapterFolder = folder,
-        Validation = validation,
-    };
+        {
+            Outcome = end.Outcome,
+            Steps = end.Progress.StepsDone,
+            Tokens = end.Progress.Tokens,
+            TrainLoss = end.Progress.MeanLoss,
+            EvalLossBefore = end.Progress.Evaluations is [var first, ..] && first.StepsDone == 0 ? first.Loss : null,
+            EvalLossAfter = evalLoss,
+            Seconds = end.Seconds,
+            AdapterFolder = folder,
+            Validation = validation,
+        };
 }

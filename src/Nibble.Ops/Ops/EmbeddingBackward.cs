@@ -33,8 +33,7 @@ internal static class EmbeddingBackwardCases
     ];
 
     private static OpCase[] Sums(int v, int c, int[] ids) =>
-        (new OpCase("EmbeddingBackward", $"V={v} C={c} T={ids.Length}", s => Sum(s, v, c, ids))
-            with { HasGradient = true })
+        new OpCase("EmbeddingBackward", $"V={v} C={c} T={ids.Length}", s => Sum(s, v, c, ids)) { HasGradient = true }
             .InBothLayouts();
 
     private static void Sum(OpScope s, int v, int c, int[] ids)

@@ -47,30 +47,30 @@ internal sealed class DataRun : IDisposable
 
     public static RunConfig Config(
         DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop, double lost = 0.05) => new()
-    {
-        BaseModel = "m",
-        TokenizerPath = "m",
-        OutputDir = "o",
-        Seed = 42,
-        Quantization = new QuantizationOptions(WeightStorage.Nf4, true),
-        Lora = null,
-        Data = data,
-        Sequence = new SequenceOptions(length, 2, excess, false, false, false, lost),
-        Batch = new BatchOptions(1, 1, 1, 1, null, LossNormalization.Token),
-        Optimizer = new OptimizerOptions(OptimizerKind.AdamW, 1e-4, 0, 0.9, 0.999, 1e-8, 1),
-        Schedule = new ScheduleOptions(ScheduleKind.Cosine, null, null, null, null),
-        Evaluation = new EvaluationOptions(default, "loss", null, false, false, 3, 50, 0.7),
-        Save = new SaveOptions(default, 4, false, false, null, false),
-        Logging = new LoggingOptions
         {
-            Steps = null,
-            Wandb = null,
-            TensorBoard = false,
-            LossWatchdogThreshold = null,
-            LossWatchdogPatience = 3,
-        },
-        Engine = new EngineOptions("cpu", null, RecomputeMode.Never, null),
-    };
+            BaseModel = "m",
+            TokenizerPath = "m",
+            OutputDir = "o",
+            Seed = 42,
+            Quantization = new QuantizationOptions(WeightStorage.Nf4, true),
+            Lora = null,
+            Data = data,
+            Sequence = new SequenceOptions(length, 2, excess, false, false, false, lost),
+            Batch = new BatchOptions(1, 1, 1, 1, null, LossNormalization.Token),
+            Optimizer = new OptimizerOptions(OptimizerKind.AdamW, 1e-4, 0, 0.9, 0.999, 1e-8, 1),
+            Schedule = new ScheduleOptions(ScheduleKind.Cosine, null, null, null, null),
+            Evaluation = new EvaluationOptions(default, "loss", null, false, false, 3, 50, 0.7),
+            Save = new SaveOptions(default, 4, false, false, null, false),
+            Logging = new LoggingOptions
+            {
+                Steps = null,
+                Wandb = null,
+                TensorBoard = false,
+                LossWatchdogThreshold = null,
+                LossWatchdogPatience = 3,
+            },
+            Engine = new EngineOptions("cpu", null, RecomputeMode.Never, null),
+        };
 
     public string Write(string name, string text)
     {
