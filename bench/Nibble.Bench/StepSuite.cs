@@ -21,8 +21,8 @@ internal static class StepSuite
 
             Qwen2 shape {DecoderSizes.Small}, LoRA on every linear layer, {Rows} rows of {Tokens} tokens, forward,
             backward, clipping, AdamW. Frozen weights: NF4 with double quantization in Nibble, dense F32 in TorchSharp
-            (libtorch has no NF4 on a CPU). Turns alternate in one process; milliseconds of the median step, in brackets of
-            the best.
+            (libtorch has no NF4 on a CPU). Turns alternate in one process; milliseconds of the median step, in
+            brackets of the best.
 
             - {Machine.Processor}; .NET {Environment.Version}; TorchSharp {typeof(torch).Assembly.GetName().Version}
             - MKL's vector path: {Environment.GetEnvironmentVariable("NIBBLE_BENCH_MKL") ?? "its own choice"}
