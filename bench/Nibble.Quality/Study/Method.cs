@@ -8,13 +8,13 @@ namespace Nibble.Quality.Study;
 /// <param name="Rates">Learning rates that are tried.</param>
 internal sealed record Method(string Id, string Title, string Short, string Yaml, IReadOnlyList<double> Rates)
 {
-    private static readonly double[] AdapterRates = [5e-4, 1e-3, 2e-3, 4e-3];
+    private static readonly double[] AdapterRates = [1e-3, 2e-3, 4e-3, 8e-3];
 
     /// <summary>Whether an adapter is trained, and ranks mean something.</summary>
     public bool HasRank => Id != Full.Id;
 
     /// <summary>Every weight.</summary>
-    public static Method Full { get; } = new("full", "full fine-tuning", "full", "", [1e-4, 2.5e-4, 5e-4, 1e-3]);
+    public static Method Full { get; } = new("full", "full fine-tuning", "full", "", [2.5e-4, 5e-4, 1e-3, 2e-3]);
 
     /// <summary>Adapters on the weights as they are.</summary>
     public static Method Lora { get; } = new("lora", "LoRA, bf16 base", "LoRA", "adapter: lora\n", AdapterRates);

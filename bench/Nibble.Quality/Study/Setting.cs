@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Nibble.Tensors;
 
 namespace Nibble.Quality.Study;
 
@@ -22,7 +23,7 @@ internal sealed record Setting(string Model, string Train, string Validation, st
     /// <summary>The keys that every run has.</summary>
     public const string SharedYaml = """
         sequence_len: 256
-        micro_batch_size: 4
+        micro_batch_size: 8
         gradient_accumulation_steps: 2
         optimizer: adamw_8bit
         lr_scheduler: cosine
@@ -30,7 +31,7 @@ internal sealed record Setting(string Model, string Train, string Validation, st
         weight_decay: 0.01
         max_grad_norm: 1.0
         logging_steps: 10
-        eval_steps: 20
+        eval_steps: 0.125
         save_strategy: no
 
         """;
@@ -97,6 +98,13 @@ internal sealed record Setting(string Model, string Train, string Validation, st
 
     private static string Hash(string file) => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file)));
 
-    private void Write(string name, IEnumerable<string> rows) => File.WriteAllText(
-        Path.Combine(Output, name), string.Concat(rows.Select(row => row + "\n")));
+    // Processes side by side find the file as it should be and leave it alone.
+    private void Write(string name, IEnumerable<string> rows)
+    {
+        var (path, text) = (Path.Combine(Output, name), string.Concat(rows.Select(row => row + "\n")));
+        if (!File.Exists(path) || File.ReadAllText(path) != text)
+        {
+            AtomicFile.WriteAllText(path, text);
+        }
+    }
 }

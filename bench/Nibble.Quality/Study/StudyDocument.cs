@@ -36,7 +36,7 @@ internal sealed class StudyDocument(
             decide the order of rows, the first adapters and dropout. Measured on the {rows} rows of `examples/nl2bash/val.jsonl`, which no
             run trains on and no choice is made by. Device: {string.Join("; ", _groups.Select(g => g.First.Device).Distinct())}.
 
-            Adapters: α = 2 r, dropout 0.05, on every linear layer unless said. All: micro-batches of 4 × 2, 8-bit AdamW, cosine after 5 %
+            Adapters: α = 2 r, dropout 0.05, on every linear layer unless said. All: 16 rows a step, 8-bit AdamW, cosine after 5 %
             warm-up, weight decay 0.01, gradient norm clipped to 1. FP4 without double quantisation is what `adapter: lora` with
             `load_in_4bit: true` trained under the defaults of older stacks, whatever their documents said.
 

@@ -20,10 +20,11 @@ internal static class StudyVerb
         var validation = Text("--validation", "Rows to measure on.", Path.Combine(examples, "val.jsonl"));
         var output = Text("--out", "Folder of the runs.", Path.Combine("out", "study"));
         var device = Text("--device", "auto, cpu, cuda or cuda:N.", "auto");
-        var part = Text("--part", "base, sweep, run: that part alone; all runs them in this order.", "all");
+        var part = Text("--part", "base, sweep, run: that part alone; all runs them in this order, none runs nothing.", "all")
+            .AcceptOnlyFromAmong("all", "base", "sweep", "run", "none");
         var shard = Text("--shard", "i/n: every n-th run from the i-th (1 … n), for processes side by side on one device.", "1/1");
         var seeds = new Option<int>("--seeds") { Description = "Seeds of the runs that count.", DefaultValueFactory = _ => 3 };
-        var epochs = new Option<int>("--epochs") { Description = "Passes over the training rows.", DefaultValueFactory = _ => 8 };
+        var epochs = new Option<int>("--epochs") { Description = "Passes over the training rows.", DefaultValueFactory = _ => 4 };
         var resume = new Option<bool>("--resume") { Description = "Keep results that are there already; without it they are deleted." };
         var alone = new Option<bool>("--measure-time")
         {

@@ -155,6 +155,21 @@ public sealed class StudyTests
         Assert.Contains(">a run</text>", svg);
     }
 
+    [Fact]
+    public void AnswerTable_ShowsRequestsAndRates_AndRefusesOtherRows()
+    {
+        string Line(string request, string answer, bool exact) => $$"""
+            {"prompt":"<|im_start|>user\n{{request}}<|im_end|>\n<|im_start|>assistant\n","answer":"{{answer}}","exact_match":{{(exact ? "true" : "false")}},"command_only":true,"same_program":false}
+            """.Trim();
+
+        var table = AnswersVerb.Table(
+            [Line("count a|b", "ls", false), Line("x", "y", false)], [Line("count a|b", "wc | x", true), Line("x", "y", false)], 5);
+
+        Assert.Contains("| count a\\|b | `ls` | `wc \\| x` | ✓ |\n", table);
+        Assert.Contains("fine-tuned: 50.0 % right to the last character, 0.0 % the right program, 100.0 % a command", table);
+        Assert.Throws<InvalidDataException>(() => AnswersVerb.Table([Line("a", "b", true)], [Line("c", "b", true)], 5));
+    }
+
     private static Setting Setting(TemporaryFolder folder)
     {
         var examples = Path.GetDirectoryName(Examples.Nl2Bash)!;
