@@ -61,7 +61,13 @@ internal sealed class StudyCharts(IReadOnlyCollection<RunResult> results)
     {
         var model = Picture.Create($"Evaluation loss over the steps (adapters: rank {RunSpec.ClaimRank})");
         model.Axes.Add(Picture.Styled(new LinearAxis { Position = AxisPosition.Bottom, Title = "optimizer steps", Minimum = 0 }));
-        model.Axes.Add(Picture.Styled(new LinearAxis { Position = AxisPosition.Left, Title = "loss, nats per answer token" }));
+        model.Axes.Add(Picture.Styled(new LogarithmicAxis
+        {
+            Position = AxisPosition.Left,
+            Title = "loss, nats per answer token",
+            Base = 2,
+            StringFormat = "0.####",
+        }));
         foreach (var group in _groups.Where(g => !g.Method.HasRank || g.Rank == RunSpec.ClaimRank))
         {
             var points = group.Runs.Values.SelectMany(r => r.Evals).GroupBy(e => e.Step).OrderBy(g => g.Key)

@@ -102,6 +102,10 @@ internal sealed class ResultStore(string folder, string file)
     public static string Document(IEnumerable<RunResult> results) =>
         $"[\n{string.Join(",\n", results.Select(r => JsonSerializer.Serialize(r, Options)))}\n]\n";
 
+    /// <summary>Reads what <see cref="Document"/> wrote.</summary>
+    /// <param name="text">Document.</param>
+    public static IReadOnlyList<RunResult> Parse(TextReader text) => JsonSerializer.Deserialize<RunResult[]>(text.ReadToEnd(), Options)!;
+
     private static RunResult? Parse(string line)
     {
         try

@@ -17,6 +17,9 @@ internal sealed record Setting(string Model, string Train, string Validation, st
     /// <summary>Every how many rows one is held back while rates are tried.</summary>
     public const int HeldBackEvery = 7;
 
+    /// <summary>Rows of an optimizer step, as <see cref="SharedYaml"/> says.</summary>
+    public const int RowsPerStep = 16;
+
     private const string SweepTrain = "sweep-train.jsonl";
     private const string SweepHeldBack = "sweep-held-back.jsonl";
 

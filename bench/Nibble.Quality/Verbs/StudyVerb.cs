@@ -9,6 +9,9 @@ namespace Nibble.Quality.Verbs;
 /// <summary><c>study</c>: full fine-tuning, LoRA and QLoRA on the same base, rows and steps.</summary>
 internal static class StudyVerb
 {
+    /// <summary>Passes over the training rows when nothing else is asked for.</summary>
+    internal const int DefaultEpochs = 4;
+
     /// <summary>The command.</summary>
     public static Command Create()
     {
@@ -24,7 +27,7 @@ internal static class StudyVerb
             .AcceptOnlyFromAmong("all", "base", "sweep", "run", "none");
         var shard = Text("--shard", "i/n: every n-th run from the i-th (1 … n), for processes side by side on one device.", "1/1");
         var seeds = new Option<int>("--seeds") { Description = "Seeds of the runs that count.", DefaultValueFactory = _ => 3 };
-        var epochs = new Option<int>("--epochs") { Description = "Passes over the training rows.", DefaultValueFactory = _ => 4 };
+        var epochs = new Option<int>("--epochs") { Description = "Passes over the training rows.", DefaultValueFactory = _ => DefaultEpochs };
         var resume = new Option<bool>("--resume") { Description = "Keep results that are there already; without it they are deleted." };
         var alone = new Option<bool>("--measure-time")
         {

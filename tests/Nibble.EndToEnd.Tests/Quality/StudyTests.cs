@@ -65,6 +65,8 @@ public sealed class StudyTests
                 Assert.Equal(spec.Targets == RunSpec.AttentionOnly ? 4 : 7, config.Lora.TargetModules.Count);
             }
 
+            Assert.Equal(
+                Nibble.Quality.Study.Setting.RowsPerStep, config.Batch.MicroBatchSize * config.Batch.AccumulationSteps);
             Assert.Equal(spec.Method == "nf4", config.Quantization.Storage == WeightStorage.Nf4 && config.Quantization.DoubleQuantization);
         }
     }
@@ -127,12 +129,28 @@ public sealed class StudyTests
 
         var page = new StudyDocument(results, new Dictionary<string, double> { ["nf4"] = 2e-3 }, epochs: 8).Text();
 
-        Assert.Contains("**Within 1 % of full fine-tuning, QLoRA, NF4, double quantisation:** r = 8: holds (1.005, ", page);
-        Assert.Contains("**Within 1 % of full fine-tuning, QLoRA, FP4, no double quantisation:** r = 8: does not hold (1.1", page);
-        Assert.Contains("**Rank 8 is enough, QLoRA, NF4, double quantisation** (loss at most 1 % above a higher rank's): against r = 64: "
-            + "does not hold (1.117, ", page);
+        Assert.Contains("**Within 1 % of full fine-tuning:** it does not hold in general. Of 3 comparisons 2 say yes, 1 say no, 0 are open.", page);
+        Assert.Contains("The lowest is QLoRA, NF4, double quantisation at rank 64, 0.900 times the loss", page);
+        Assert.Matches(@"\| QLoRA, NF4, double quantisation \|  \| 1\.005, [\d.]+ to [\d.]+: yes \|  \| 0\.900, [\d.]+ to [\d.]+: yes \|", page);
+        Assert.Matches(@"\| QLoRA, FP4, no double quantisation \|  \| 1\.100, [\d.]+ to [\d.]+: no \|  \|  \|", page);
+        Assert.Contains("**Rank 8 is enough** (its loss at most 1 % above a higher rank's): it does not hold in general. Of 1 comparisons", page);
+        Assert.DoesNotContain("what four bits alone cost", page);
         Assert.Contains("| full fine-tuning |  | 2.0020 ± 0.0010 | 1 | ", page);
         Assert.DoesNotContain("LoRA, bf16 base", page);
+    }
+
+    [Fact]
+    public void DocumentOfTheRepository_IsWhatItsResultsSay()
+    {
+        var docs = Path.Combine(Examples.Root, "docs");
+        var json = File.ReadAllText(Path.Combine(docs, "quality.json")).ReplaceLineEndings("\n");
+        var results = ResultStore.Parse(new StringReader(json));
+
+        var page = new StudyDocument(results, StudyVerb.Rates(results), StudyVerb.DefaultEpochs).Text();
+
+        Assert.Equal(
+            File.ReadAllText(Path.Combine(docs, "quality.md")).ReplaceLineEndings("\n"), page.ReplaceLineEndings("\n"));
+        Assert.Equal(json, ResultStore.Document(results));
     }
 
     [Fact]
