@@ -176,16 +176,17 @@ public sealed class StudyTests
     [Fact]
     public void AnswerTable_ShowsRequestsAndRates_AndRefusesOtherRows()
     {
-        string Line(string request, string answer, bool exact) => $$"""
-            {"prompt":"<|im_start|>user\n{{request}}<|im_end|>\n<|im_start|>assistant\n","answer":"{{answer}}","exact_match":{{(exact ? "true" : "false")}},"command_only":true,"same_program":false}
+        string Line(int line, string request, string answer, bool exact) => $$"""
+            {"origin":"rows.jsonl:{{line}}","prompt":"<|im_start|>user\n{{request}}<|im_end|>\n<|im_start|>assistant\n","reference":"wc","answer":"{{answer}}","exact_match":{{(exact ? "true" : "false")}},"command_only":true,"same_program":false}
             """.Trim();
 
         var table = AnswersVerb.Table(
-            [Line("count a|b", "ls", false), Line("x", "y", false)], [Line("count a|b", "wc | x", true), Line("x", "y", false)], 5);
+            [Line(3, "z", "z", false), Line(2, "y", "y", false), Line(1, "count a|b", "ls", false)],
+            [Line(1, "count a|b", "x", false), Line(2, "y", "y", false), Line(3, "z", "a | b", true)], 2);
 
-        Assert.Contains("| count a\\|b | `ls` | `wc \\| x` | ✓ |\n", table);
-        Assert.Contains("fine-tuned: 50.0 % right to the last character, 0.0 % the right program, 100.0 % a command", table);
-        Assert.Throws<InvalidDataException>(() => AnswersVerb.Table([Line("a", "b", true)], [Line("c", "b", true)], 5));
+        Assert.Contains("|---|---|---|---|\n| count a\\|b | `ls` | `x` | `wc` |\n| z | `z` | `a \\| b` | ✓ |\n\n", table);
+        Assert.Contains("fine-tuned: 33.3 % right to the last character, 0.0 % the right program, 100.0 % a command", table);
+        Assert.Throws<InvalidDataException>(() => AnswersVerb.Table([Line(1, "a", "b", true)], [Line(1, "c", "b", true)], 5));
     }
 
     private static Setting Setting(TemporaryFolder folder)
