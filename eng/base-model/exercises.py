@@ -56,7 +56,8 @@ TASKS = [
     ("less {f}", "page through {f}", "view {f} one screen at a time"),
     ("diff {f} {g}", "compare {f} with {g}", "show how {f} and {g} differ", "what changed between {f} and {g}?"),
     ("cmp {f} {g}", "are {f} and {g} the same byte for byte?", "check that {f} and {g} are identical"),
-    ("comm -12 {f} {g}", "print the lines that the sorted files {f} and {g} share", "what do {f} and {g} have in common?"),
+    ("comm -12 {f} {g}", "print the lines that the sorted files {f} and {g} share",
+     "what do {f} and {g} have in common?"),
     ("paste {f} {g}", "put {f} and {g} side by side", "join the lines of {f} and {g} in columns"),
     ("tac {f}", "print {f} from the last line to the first", "show {f} upside down, last line first"),
     ("rev {f}", "reverse the characters of every line of {f}", "print each line of {f} backwards"),
@@ -132,7 +133,8 @@ TASKS = [
     ("ssh -p {n} {u}@{h}", "log in to {h} as {u} at port {n}", "open a shell on {h}, port {n}, user {u}"),
     ("ssh-copy-id {u}@{h}", "install my key for {u} on {h}", "copy my public key to {h}, account {u}"),
     ("sftp {u}@{h}", "start an sftp session on {h} as {u}", "transfer files with {h} by sftp, user {u}"),
-    ("wget -O {f} https://{h}.{w}.com/{g}", "save https://{h}.{w}.com/{g} as {f}", "fetch https://{h}.{w}.com/{g} to {f}"),
+    ("wget -O {f} https://{h}.{w}.com/{g}", "save https://{h}.{w}.com/{g} as {f}",
+     "fetch https://{h}.{w}.com/{g} to {f}"),
     ("git add {f} {g}", "stage {f} and {g}", "add {f} and {g} to the next commit"),
     ("git clone https://{h}.{w}.org/{v}.git", "clone the repository https://{h}.{w}.org/{v}.git",
      "get a copy of https://{h}.{w}.org/{v}.git with git"),
@@ -197,7 +199,8 @@ def exercises() -> list[dict]:
     while len(rows) < COUNT:
         command, *wordings = draw.choice(TASKS)
         values = {"f": file(), "g": file(), "d": folder(), "e": folder(), "w": word(), "v": word(), "n": number(),
-                  "m": number(), "k": draw.randrange(2, 10), "u": draw.choice(PEOPLE) + draw.choice(["", "", str(number())]),
+                  "m": number(), "k": draw.randrange(2, 10),
+                  "u": draw.choice(PEOPLE) + draw.choice(["", "", str(number())]),
                   "h": draw.choice(HOSTS) + str(draw.randrange(1, 30)), "s": draw.choice(SERVICES),
                   "p": draw.choice(PACKAGES), "x": draw.choice(ENDINGS),
                   "W": draw.choice(NOUNS).upper() + draw.choice(["", "_" + draw.choice(NOUNS).upper()])}

@@ -36,7 +36,8 @@ for file in deb/*.deb; do
         mkdir -p "$folder.part"
         # A package without one of these paths is no error.
         dpkg-deb --fsys-tarfile "$file" | tar -x -C "$folder.part" --no-same-owner --wildcards \
-            './usr/share/man/man*' './usr/share/doc/*' './usr/share/info/*' './usr/share/debian-*/*' 2> /dev/null || true
+            './usr/share/man/man*' './usr/share/doc/*' './usr/share/info/*' './usr/share/debian-*/*' \
+            2> /dev/null || true
         mv "$folder.part" "$folder"
     fi
 done

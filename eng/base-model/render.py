@@ -32,9 +32,10 @@ ASCII = str.maketrans({
 })
 SKIPPED_NAMES = re.compile(
     r"(?i)^(changelog|changes|copyright|news|authors|thanks|credits|contributors|todo|buildinfo|copying|license|install"
-    r"|version\d|genes\w*|test|genindex|search|py-modindex|index-all|bookindex|theindex|.*[-_.](cs|da|de|el|es|fi|fr|hu|id|it|ja|ko|nl|pl|pt"
-    r"|pt_br|ro|ru|sk|sl|sr|sv|tr|uk|vi|zh_cn|zh_tw|zh))(\b|[-_.])")
-SKIPPED_FOLDERS = {"_sources", "_static", "test", "tests", "changelog", "doxygen", "licenses", "javascript", "api", "genes"}
+    r"|version\d|genes\w*|test|genindex|search|py-modindex|index-all|bookindex|theindex|.*[-_.](cs|da|de|el|es|fi|fr"
+    r"|hu|id|it|ja|ko|nl|pl|pt|pt_br|ro|ru|sk|sl|sr|sv|tr|uk|vi|zh_cn|zh_tw|zh))(\b|[-_.])")
+SKIPPED_FOLDERS = {
+    "_sources", "_static", "test", "tests", "changelog", "doxygen", "licenses", "javascript", "api", "genes"}
 SCRIPTS = {".sh", ".bash", ".awk", ".sed", ".zsh"}
 
 
@@ -153,8 +154,8 @@ def web(path: pathlib.Path) -> tuple[str, str] | None:
     kept = []
     for paragraph in page.paragraphs:
         words = paragraph.split()
-        if len(words) < 12 and re.search(r"\b(Prev(ious)?|Next|Up|Home|Index|Contents|Top)\b.*\b(Prev|Next|Up|Home|Index"
-                                         r"|Contents|Top)", paragraph):
+        if len(words) < 12 and re.search(r"\b(Prev(ious)?|Next|Up|Home|Index|Contents|Top)\b"
+                                         r".*\b(Prev|Next|Up|Home|Index|Contents|Top)", paragraph):
             continue
         kept.append(to_ascii(paragraph))
     return title or path.stem, "\n\n".join(kept)

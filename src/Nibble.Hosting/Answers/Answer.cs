@@ -12,11 +12,12 @@ public sealed record Answer(string Origin, string Prompt, string Reference, stri
     /// <summary>Whether answer and reference are the same text.</summary>
     public bool IsExact => string.Equals(Text, Reference, StringComparison.Ordinal);
 
-    /// <summary>Whether the answer is a shell command and nothing else: <see cref="CommandText.IsCommand"/>, and the model ended it;
-    /// a text that the limit cut is not known to be one.</summary>
+    /// <summary>Whether the answer is a shell command and nothing else: <see cref="CommandText.IsCommand"/>, and the
+    /// model ended it; a text that the limit cut is not known to be one.</summary>
     public bool IsCommand => Terminated && CommandText.IsCommand(Text);
 
     /// <summary>Whether answer and reference run the same program: <see cref="CommandText.Program"/>.</summary>
     public bool IsSameProgram =>
-        CommandText.Program(Text) is { } program && string.Equals(program, CommandText.Program(Reference), StringComparison.Ordinal);
+        CommandText.Program(Text) is { } program
+        && string.Equals(program, CommandText.Program(Reference), StringComparison.Ordinal);
 }

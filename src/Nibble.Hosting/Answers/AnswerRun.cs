@@ -21,7 +21,8 @@ public static class AnswerRun
     public static DecodingGroup Largest(IReadOnlyList<AnswerPrompt> prompts, int maxNewTokens)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        var groups = Groups(prompts, maxNewTokens).Select(group => prompts.Skip(group.Start).Take(group.Count).ToList()).ToList();
+        var groups = Groups(prompts, maxNewTokens)
+            .Select(group => prompts.Skip(group.Start).Take(group.Count).ToList()).ToList();
         return new DecodingGroup(
             groups.Max(group => group.Sum(p => p.Prompt.Length)),
             groups.Max(group => group.Sum(p => p.Prompt.Length + maxNewTokens)),
@@ -37,15 +38,16 @@ public static class AnswerRun
     /// <param name="progress">Told how many rows are done, or null.</param>
     /// <param name="cancellation">Throws between groups.</param>
     internal static IReadOnlyList<Answer> Greedy(
-        Generator generator, HfTokenizer tokenizer, IReadOnlyCollection<int> terminators, IReadOnlyList<AnswerPrompt> prompts,
-        int maxNewTokens, IProgress<int>? progress, CancellationToken cancellation)
+        Generator generator, HfTokenizer tokenizer, IReadOnlyCollection<int> terminators,
+        IReadOnlyList<AnswerPrompt> prompts, int maxNewTokens, IProgress<int>? progress, CancellationToken cancellation)
     {
         var answers = new List<Answer>(prompts.Count);
         foreach (var (start, count) in Groups(prompts, maxNewTokens))
         {
             var rows = prompts.Skip(start).Take(count).ToList();
             var texts = generator.Continue(
-                [.. rows.Select(r => r.Prompt)], terminators, new SamplingOptions(maxNewTokens), cancellation: cancellation);
+                [.. rows.Select(r => r.Prompt)], terminators, new SamplingOptions(maxNewTokens),
+                cancellation: cancellation);
             cancellation.ThrowIfCancellationRequested();
             answers.AddRange(rows.Zip(texts, (row, text) => new Answer(
                 row.Origin, tokenizer.Decode(row.Prompt, skipSpecial: false), row.Reference,

@@ -24,7 +24,8 @@ internal sealed class CommandScan
     {
         while (_at < _text.Length)
         {
-            if (!(_open.TryPeek(out var innermost) && innermost is '\'' or '"' or '$' or 'a' ? Quoted(innermost) : Plain()))
+            var isQuoted = _open.TryPeek(out var innermost) && innermost is '\'' or '"' or '$' or 'a';
+            if (!(isQuoted ? Quoted(innermost) : Plain()))
             {
                 return false;
             }
@@ -167,7 +168,8 @@ internal sealed class CommandScan
     }
 
     private bool IsDocument() => string.CompareOrdinal(_text, _at, "<<", 0, 2) == 0
-        && string.CompareOrdinal(_text, _at, "<<<", 0, 3) != 0 && !_text[..(_at + 2)].EndsWith("<<<", StringComparison.Ordinal);
+        && string.CompareOrdinal(_text, _at, "<<<", 0, 3) != 0
+        && !_text[..(_at + 2)].EndsWith("<<<", StringComparison.Ordinal);
 
     private bool Document()
     {

@@ -9,24 +9,27 @@ public sealed class CommandTextTests
 {
     public static TheoryData<string> Commands =>
     [
-        "ls", "wc -l server.log", "find . -name '*.txt' -exec rm {} \\;", "LC_ALL=C sort -u names.txt", "./run.sh --fast",
-        "for f in *.log; do gzip \"$f\"; done", "if test -d /tmp/x; then echo yes; fi", "grep -c \"don't\" notes.txt",
-        "awk '{ print $1; }\n{ n++ }' table.tsv", "ls |\n  wc -l", "tar -czf a.tgz \\\n  folder", "echo \"$(date +%F) `hostname`\"",
-        "while read -r line; do\n  echo \"$line\"\ndone < names.txt", "cat <<'EOF' > note.txt\nThis is text.\nEOF", "! grep -q x y",
-        "case $1 in\n  a) echo a ;;\n  *) echo b ;;\nesac", "[ -f x ] && cat x", "(cd /tmp && ls)", "{ date; uptime; } > out.txt",
-        "du -sh * | sort -h # largest last", "a=$((1 + 2)); echo $a", "diff <(sort a) <(sort b)", "cp a.txt .", "yes | rm -i x",
+        "ls", "wc -l server.log", "find . -name '*.txt' -exec rm {} \\;", "LC_ALL=C sort -u names.txt",
+        "./run.sh --fast", "for f in *.log; do gzip \"$f\"; done", "if test -d /tmp/x; then echo yes; fi",
+        "grep -c \"don't\" notes.txt", "awk '{ print $1; }\n{ n++ }' table.tsv", "ls |\n  wc -l",
+        "tar -czf a.tgz \\\n  folder", "echo \"$(date +%F) `hostname`\"",
+        "while read -r line; do\n  echo \"$line\"\ndone < names.txt", "cat <<'EOF' > note.txt\nThis is text.\nEOF",
+        "! grep -q x y", "case $1 in\n  a) echo a ;;\n  *) echo b ;;\nesac", "[ -f x ] && cat x", "(cd /tmp && ls)",
+        "{ date; uptime; } > out.txt", "du -sh * | sort -h # largest last", "a=$((1 + 2)); echo $a",
+        "diff <(sort a) <(sort b)", "cp a.txt .", "yes | rm -i x",
         "printf '%s\\n' \"${names[@]}\"", "command -v git", "cat <<< word", "echo $'it\\'s'", "echo \"a `date` b\"",
         "for all in x y; do echo $all; done", "X=1", ". ./settings.sh", "$HOME/bin/tool",
     ];
 
     public static TheoryData<string> Others =>
     [
-        "", "  \n ", "```bash\nls\n```", "`ls`", "To list files, use ls.", "Use ls -l", "This lists files", "the command is ls",
-        "You can run ls -l to list files.", "Sure! ls", "ls\nThis command lists the files.", "ls\npwd", "ls <|im_end|>", "assistant\nls",
-        "user", "echo 'open", "echo \"open", "echo $(date", "(ls", "ls )", "if true; then ls", "for f in *; do ls $f", "ls |",
-        "ls &&", "ls \\", "done", "cat <<EOF\nno end", "command to list files", "for the list of files use ls", "sudo", "ls\u0007",
-        "ls \uFFFD", "Answer: ls", "if you want to list files, run ls", "list the files in this folder.", "fi", "ls; }", "[INST] ls",
-        "| wc -l", "show all files of the folder.",
+        "", "  \n ", "```bash\nls\n```", "`ls`", "To list files, use ls.", "Use ls -l", "This lists files",
+        "the command is ls", "You can run ls -l to list files.", "Sure! ls", "ls\nThis command lists the files.",
+        "ls\npwd", "ls <|im_end|>", "assistant\nls", "user", "echo 'open", "echo \"open", "echo $(date", "(ls", "ls )",
+        "if true; then ls", "for f in *; do ls $f", "ls |", "ls &&", "ls \\", "done", "cat <<EOF\nno end",
+        "command to list files", "for the list of files use ls", "sudo", "ls\u0007", "ls \uFFFD", "Answer: ls",
+        "if you want to list files, run ls", "list the files in this folder.", "fi", "ls; }", "[INST] ls", "| wc -l",
+        "show all files of the folder.",
     ];
 
     [Theory]
@@ -68,7 +71,8 @@ public sealed class CommandTextTests
     [InlineData("val.jsonl")]
     public void ExampleRows_AreAllCommands(string file)
     {
-        var answers = File.ReadLines(Path.Combine(Path.GetDirectoryName(Examples.Nl2Bash)!, file)).Select(Reference).ToList();
+        var answers = File.ReadLines(Path.Combine(Path.GetDirectoryName(Examples.Nl2Bash)!, file))
+            .Select(Reference).ToList();
 
         Assert.NotEmpty(answers);
         Assert.DoesNotContain(answers, a => !CommandText.IsCommand(a));
@@ -93,8 +97,8 @@ public sealed class CommandTextTests
 
         Assert.Equal(
             (4, 0.25, 0.5, 0.75, 0.75, 0.75, 4.0),
-            (metrics.Rows, metrics.ExactMatch, metrics.CommandOnly, metrics.SameProgram, metrics.Terminated, metrics.BashSyntax,
-                metrics.MeanTokens));
+            (metrics.Rows, metrics.ExactMatch, metrics.CommandOnly, metrics.SameProgram, metrics.Terminated,
+                metrics.BashSyntax, metrics.MeanTokens));
     }
 
     private static string Reference(string line)

@@ -9,13 +9,15 @@ public sealed class EquivalenceTests
     [Theory]
     [InlineData("1", "4")]
     [InlineData("4", "1")]
-    public void MicroBatchesAndAccumulation_WithTheSameRowsPerStep_GiveTheSameLosses(string microBatch, string accumulation)
+    public void MicroBatchesAndAccumulation_WithTheSameRowsPerStep_GiveTheSameLosses(
+        string microBatch, string accumulation)
     {
         using var reference = new ExampleRun();
         var expected = new LossRecorder();
         reference.Run(CancellationToken.None, expected);
 
-        using var other = new ExampleRun().Set("micro_batch_size", microBatch).Set("gradient_accumulation_steps", accumulation);
+        using var other = new ExampleRun()
+            .Set("micro_batch_size", microBatch).Set("gradient_accumulation_steps", accumulation);
         var actual = new LossRecorder();
         other.Run(CancellationToken.None, actual);
         AssertClose(expected.Losses, actual.Losses);
@@ -62,7 +64,8 @@ public sealed class EquivalenceTests
         for (var i = 0; i < expected.Count; i++)
         {
             Assert.True(
-                Math.Abs(actual[i] / expected[i] - 1) < Rounding, $"step {i + 1}: expected {expected[i]:R}, got {actual[i]:R}");
+                Math.Abs(actual[i] / expected[i] - 1) < Rounding,
+                $"step {i + 1}: expected {expected[i]:R}, got {actual[i]:R}");
         }
     }
 }

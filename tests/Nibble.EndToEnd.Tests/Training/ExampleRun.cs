@@ -18,7 +18,8 @@ internal sealed class ExampleRun : IDisposable
     public ExampleRun()
     {
         var rows = Path.Combine(Folder, "rows.jsonl");
-        File.WriteAllLines(rows, File.ReadLines(Path.Combine(Root, "examples", "nl2bash", "val.jsonl")).Take(EvaluationRows));
+        File.WriteAllLines(
+            rows, File.ReadLines(Path.Combine(Root, "examples", "nl2bash", "val.jsonl")).Take(EvaluationRows));
         _keys.Add(("test_datasets.0.path", rows));
     }
 
@@ -40,7 +41,8 @@ internal sealed class ExampleRun : IDisposable
     /// <summary>Runs it; a resumed run is another call with other keys.</summary>
     public FineTuningResult Run(CancellationToken cancellation, params ReadOnlySpan<ITrainingObserver> observers)
     {
-        var builder = new FineTunerBuilder(Path.Combine(Root, "examples", "nl2bash", "qlora.yml")).Set("output_dir", Output);
+        var builder = new FineTunerBuilder(Path.Combine(Root, "examples", "nl2bash", "qlora.yml"))
+            .Set("output_dir", Output);
         foreach (var (key, value) in _keys)
         {
             builder.Set(key, value);
@@ -74,7 +76,8 @@ internal sealed class ExampleRun : IDisposable
 }
 
 /// <summary>Keeps the losses of a run, and stops it after some steps when asked to.</summary>
-internal sealed class LossRecorder(CancellationTokenSource? stop = null, int stopAfter = int.MaxValue) : ITrainingObserver
+internal sealed class LossRecorder(
+    CancellationTokenSource? stop = null, int stopAfter = int.MaxValue) : ITrainingObserver
 {
     public List<double> Losses { get; } = [];
 

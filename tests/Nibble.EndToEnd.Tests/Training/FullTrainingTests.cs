@@ -19,7 +19,9 @@ public sealed class FullTrainingTests
         using var run = Full();
         var result = run.Run(CancellationToken.None);
         Assert.Equal(TrainingOutcome.Completed, result.Outcome);
-        Assert.True(result.EvalLossAfter < result.EvalLossBefore, $"{result.EvalLossBefore} before, {result.EvalLossAfter} after");
+        Assert.True(
+            result.EvalLossAfter < result.EvalLossBefore,
+            $"{result.EvalLossBefore} before, {result.EvalLossAfter} after");
         AssertSound(result.Validation!);
         Assert.Contains(result.Validation!.Findings, f => f.Name == "eval reproduces");
         using var source = SafetensorsIndex.Open(_base);
@@ -66,7 +68,9 @@ public sealed class FullTrainingTests
         using var full = Full().Set("max_steps", "2");
         full.Run(CancellationToken.None);
         using var lora = new ExampleRun().Set("resume_from_checkpoint", Path.Combine(full.Output, "checkpoint-2"));
-        Assert.Contains("adapter", Assert.Throws<CheckpointException>(() => lora.Run(CancellationToken.None)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "adapter", Assert.Throws<CheckpointException>(() => lora.Run(CancellationToken.None)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -74,7 +78,9 @@ public sealed class FullTrainingTests
     {
         using var run = Full().Set("base_model", Path.Combine(_base, "."));
         run.Set("output_dir", _base);
-        Assert.Contains("output_dir", Assert.Throws<ModelFormatException>(() => run.Run(CancellationToken.None)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "output_dir", Assert.Throws<ModelFormatException>(() => run.Run(CancellationToken.None)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -82,7 +88,9 @@ public sealed class FullTrainingTests
     {
         using var run = new ExampleRun().Set("load_in_4bit", "false").Set("adapter", "lora");
         var result = run.Run(CancellationToken.None);
-        Assert.True(result.EvalLossAfter < result.EvalLossBefore, $"{result.EvalLossBefore} before, {result.EvalLossAfter} after");
+        Assert.True(
+            result.EvalLossAfter < result.EvalLossBefore,
+            $"{result.EvalLossBefore} before, {result.EvalLossAfter} after");
         AssertSound(result.Validation!);
         Assert.True(File.Exists(run.AdapterFile));
     }
@@ -98,10 +106,12 @@ public sealed class FullTrainingTests
             {
                 var values = source.ReadSingle(n);
                 return new StateTensor(
-                    n, DType.F32, 1, values.Length, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
+                    n, DType.F32, 1, values.Length,
+                    System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
             });
             var names = FullModelFiles.Write(folder, new FullModel(_base, [.. tensors]), shardBytes: 1 << 20);
-            Assert.True(names.Count(n => n.StartsWith("model-", StringComparison.Ordinal)) > 1, string.Join(", ", names));
+            Assert.True(
+                names.Count(n => n.StartsWith("model-", StringComparison.Ordinal)) > 1, string.Join(", ", names));
             using var index = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, FullModelFiles.Index)));
             Assert.Equal(source.Names.Count, index.RootElement.GetProperty("weight_map").EnumerateObject().Count());
         }

@@ -2,7 +2,8 @@ using Nibble.EndToEnd.Tests.Cli;
 
 namespace Nibble.EndToEnd.Tests.Training;
 
-/// <summary>A run killed at any moment loses nothing: the next start goes on from the newest whole checkpoint.</summary>
+/// <summary>A run killed at any moment loses nothing: the next start goes on from the
+/// newest whole checkpoint.</summary>
 public sealed class KillTests
 {
     private const int Kills = 20;
@@ -23,7 +24,8 @@ public sealed class KillTests
         killed.Run(CancellationToken.None);
         Assert.Equal(File.ReadAllBytes(whole.AdapterFile), File.ReadAllBytes(killed.AdapterFile));
         Assert.DoesNotContain(
-            Directory.EnumerateFileSystemEntries(killed.Output), e => e.Contains(".nibble-tmp", StringComparison.Ordinal));
+            Directory.EnumerateFileSystemEntries(killed.Output),
+            e => e.Contains(".nibble-tmp", StringComparison.Ordinal));
     }
 
     // The moment is drawn over the time a process takes to come up and write some checkpoints; one that gets to the end
@@ -32,7 +34,10 @@ public sealed class KillTests
     {
         using var process = NibbleProcess.Start(
             null,
-            ["train", Path.Combine(ExampleRun.Root, "examples", "nl2bash", "qlora.yml"), "--plain", .. run.Arguments()]);
+            [
+                "train", Path.Combine(ExampleRun.Root, "examples", "nl2bash", "qlora.yml"), "--plain",
+                .. run.Arguments(),
+            ]);
         var moment = TimeSpan.FromMilliseconds(random.Next(300, 2500));
         if (!process.WaitForExit(moment))
         {

@@ -23,7 +23,8 @@ public sealed class ResumeTests
         Assert.Equal(stopAfter, interrupted.Steps);
 
         var secondPart = new LossRecorder();
-        var resumed = cut.Set("resume_from_checkpoint", interrupted.AdapterFolder).Run(CancellationToken.None, secondPart);
+        var resumed = cut.Set("resume_from_checkpoint", interrupted.AdapterFolder)
+            .Run(CancellationToken.None, secondPart);
         Assert.Equal(TrainingOutcome.Completed, resumed.Outcome);
         Assert.Equal(wholeLosses.Losses, [.. firstPart.Losses, .. secondPart.Losses]);
         Assert.Equal(File.ReadAllBytes(whole.AdapterFile), File.ReadAllBytes(cut.AdapterFile));
