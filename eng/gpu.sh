@@ -23,8 +23,8 @@ if [ "${1:-}" = --tests ]; then
 fi
 if [ "${1:-}" = --quality ]; then
     # Not trimmed: its charts and its JSON go through reflection.
-    dotnet publish bench/Nibble.Quality/Nibble.Quality.csproj -c Release -r linux-x64 --self-contained -o "$out/parts" -v quiet \
-        --nologo -p:PublishSingleFile=true -p:DebugType=none
+    dotnet publish bench/Nibble.Quality/Nibble.Quality.csproj -c Release -r linux-x64 --self-contained \
+        -o "$out/parts" -v quiet --nologo -p:PublishSingleFile=true -p:DebugType=none
     mv "$out/parts/Nibble.Quality" "$out/quality"
     rm -rf "$out/parts"
 fi

@@ -13,7 +13,8 @@ internal static class CurveChart
     public static PlotModel Draw(string title, LossCurve curve)
     {
         var model = Picture.Create(title);
-        model.Axes.Add(Picture.Styled(new LinearAxis { Position = AxisPosition.Bottom, Title = "optimizer steps", Minimum = 0 }));
+        model.Axes.Add(
+            Picture.Styled(new LinearAxis { Position = AxisPosition.Bottom, Title = "optimizer steps", Minimum = 0 }));
         model.Axes.Add(Picture.Styled(new LinearAxis
         {
             Position = AxisPosition.Left,

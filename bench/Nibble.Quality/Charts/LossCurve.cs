@@ -14,7 +14,8 @@ internal sealed record LossCurve(IReadOnlyList<CurvePoint> Train, IReadOnlyList<
 {
     private const string Step = "train/global_step";
 
-    /// <summary>Reads the lines of the newest run in a file: an output folder may hold several, and a resumed run goes on.</summary>
+    /// <summary>Reads the lines of the newest run in a file: an output folder may hold several,
+    /// and a resumed run goes on.</summary>
     /// <param name="lines">Lines of a <c>metrics.jsonl</c>; half a line, left by a killed run, is passed over.</param>
     public static LossCurve Read(IEnumerable<string> lines)
     {
@@ -47,7 +48,8 @@ internal sealed record LossCurve(IReadOnlyList<CurvePoint> Train, IReadOnlyList<
         return new LossCurve(Points(train), Points(eval));
     }
 
-    private static CurvePoint[] Points(SortedDictionary<int, double> values) => [.. values.Select(v => new CurvePoint(v.Key, v.Value))];
+    private static CurvePoint[] Points(SortedDictionary<int, double> values) =>
+        [.. values.Select(v => new CurvePoint(v.Key, v.Value))];
 
     private static void Add(SortedDictionary<int, double> to, JsonElement row, string name, int step)
     {

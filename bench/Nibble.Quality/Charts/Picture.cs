@@ -14,12 +14,12 @@ internal static class Picture
     private static readonly OxyColor Ink = OxyColor.FromRgb(31, 35, 40);
     private static readonly OxyColor Grid = OxyColor.FromRgb(209, 217, 224);
 
-    /// <summary>Colours that keep their distance on white and on black and for colour-blind eyes (M. Okabe and K. Ito, "Color
-    /// Universal Design", 2008; yellow left out).</summary>
+    /// <summary>Colours that keep their distance on white and on black and for colour-blind eyes (M. Okabe and K. Ito,
+    /// "Color Universal Design", 2008; yellow left out).</summary>
     public static IReadOnlyList<OxyColor> Colors { get; } =
     [
-        OxyColor.FromRgb(0, 114, 178), OxyColor.FromRgb(213, 94, 0), OxyColor.FromRgb(0, 158, 115), OxyColor.FromRgb(204, 121, 167),
-        OxyColor.FromRgb(230, 159, 0),
+        OxyColor.FromRgb(0, 114, 178), OxyColor.FromRgb(213, 94, 0), OxyColor.FromRgb(0, 158, 115),
+        OxyColor.FromRgb(204, 121, 167), OxyColor.FromRgb(230, 159, 0),
     ];
 
     /// <summary>An empty chart.</summary>
@@ -66,8 +66,15 @@ internal static class Picture
     public static string Svg(PlotModel model)
     {
         using var stream = new MemoryStream();
-        new SvgExporter { Width = Width, Height = Height, IsDocument = false, TextMeasurer = new WideText() }.Export(model, stream);
-        var svg = Encoding.UTF8.GetString(stream.ToArray()).TrimStart('\uFEFF').Replace("\r\n", "\n", StringComparison.Ordinal);
+        new SvgExporter
+        {
+            Width = Width,
+            Height = Height,
+            IsDocument = false,
+            TextMeasurer = new WideText(),
+        }.Export(model, stream);
+        var svg = Encoding.UTF8.GetString(stream.ToArray()).TrimStart('\uFEFF')
+            .Replace("\r\n", "\n", StringComparison.Ordinal);
 
         // Some renderers ignore the baseline; a shift by part of the font's size they all know.
         foreach (var (baseline, shift) in new[] { ("hanging", "0.76em"), ("middle", "0.36em") })

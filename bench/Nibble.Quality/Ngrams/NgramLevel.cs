@@ -1,8 +1,8 @@
 namespace Nibble.Quality.Ngrams;
 
 /// <summary>
-/// Counts of all n-grams of one length and what their contexts need, in sorted arrays. A gram is one number: its tokens, oldest first,
-/// in <paramref name="bits"/> bits each.
+/// Counts of all n-grams of one length and what their contexts need, in sorted arrays. A gram is one number: its
+/// tokens, oldest first, in <paramref name="bits"/> bits each.
 /// </summary>
 /// <param name="grams">Distinct grams, ascending.</param>
 /// <param name="counts">Their counts: of occurrences at the longest length, of distinct predecessors below.</param>
@@ -43,8 +43,8 @@ internal sealed class NgramLevel(UInt128[] grams, int[] counts, int bits)
         return new NgramLevel(keys, counts, bits);
     }
 
-    /// <summary>The grams without their oldest token, counted by distinct predecessors. Nothing precedes a row's beginning: a gram that
-    /// starts there keeps its count of occurrences.</summary>
+    /// <summary>The grams without their oldest token, counted by distinct predecessors. Nothing precedes a row's
+    /// beginning: a gram that starts there keeps its count of occurrences.</summary>
     /// <param name="length">Tokens of a gram of this level.</param>
     /// <param name="beginning">Token that stands for what is before a row.</param>
     public NgramLevel Shorter(int length, UInt128 beginning)
@@ -107,8 +107,8 @@ internal sealed class NgramLevel(UInt128[] grams, int[] counts, int bits)
         return ([.. keys], [.. behind]);
     }
 
-    // Chen and Goodman's estimates from how many grams have counts 1 to 4. Text too small to have all four, or too odd for the estimates
-    // to be discounts, gets fixed ones.
+    // Chen and Goodman's estimates from how many grams have counts 1 to 4. Text too small to have all four, or too odd
+    // for the estimates to be discounts, gets fixed ones.
     private static double[] DiscountsOf(int[] counts)
     {
         var n = new double[5];

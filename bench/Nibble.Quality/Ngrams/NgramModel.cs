@@ -1,8 +1,9 @@
 namespace Nibble.Quality.Ngrams;
 
 /// <summary>
-/// An interpolated n-gram model with modified Kneser–Ney smoothing over token ids. Source: S. Chen and J. Goodman, "An Empirical Study of
-/// Smoothing Techniques for Language Modeling", 1998, sections 2.7 and 3.1; below the unigrams stands the uniform distribution.
+/// An interpolated n-gram model with modified Kneser–Ney smoothing over token ids. Source: S. Chen and J. Goodman,
+/// "An Empirical Study of Smoothing Techniques for Language Modeling", 1998, sections 2.7 and 3.1; below the
+/// unigrams stands the uniform distribution.
 /// </summary>
 internal sealed class NgramModel
 {
@@ -10,7 +11,8 @@ internal sealed class NgramModel
     private readonly int _vocabulary;
     private readonly int _bits;
 
-    private NgramModel(NgramLevel[] levels, int vocabulary, int bits) => (_levels, _vocabulary, _bits) = (levels, vocabulary, bits);
+    private NgramModel(NgramLevel[] levels, int vocabulary, int bits) =>
+        (_levels, _vocabulary, _bits) = (levels, vocabulary, bits);
 
     /// <summary>Tokens of the longest gram.</summary>
     public int Order => _levels.Length;
@@ -53,7 +55,8 @@ internal sealed class NgramModel
 
     /// <summary>Probability of a token after others.</summary>
     /// <param name="row">The row, or its beginning.</param>
-    /// <param name="position">Tokens before the one in question; those within the order count, and the row's beginning does.</param>
+    /// <param name="position">Tokens before the one in question; those within the order count,
+    /// and the row's beginning does.</param>
     /// <param name="token">The token.</param>
     public double Probability(ReadOnlySpan<int> row, int position, int token)
     {

@@ -10,7 +10,8 @@ internal sealed record Group(Method Method, int Rank, string Targets, IReadOnlyD
     /// <summary>Any of them, for what the seed does not change.</summary>
     public RunResult First => Runs.Values.First();
 
-    /// <summary>The runs that count, in the order of tables: full fine-tuning, then by targets, method and rank.</summary>
+    /// <summary>The runs that count, in the order of tables: full fine-tuning, then by
+    /// targets, method and rank.</summary>
     /// <param name="results">Results.</param>
     public static IReadOnlyList<Group> All(IEnumerable<RunResult> results) =>
     [

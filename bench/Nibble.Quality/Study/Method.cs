@@ -24,10 +24,12 @@ internal sealed record Method(string Id, string Title, string Short, string Yaml
         "nf4", "QLoRA, NF4, double quantisation", "QLoRA NF4",
         "adapter: qlora\nload_in_4bit: true\n", AdapterRates);
 
-    /// <summary>Adapters on a base in FP4, what <c>adapter: lora</c> with <c>load_in_4bit</c> gives under older defaults.</summary>
+    /// <summary>Adapters on a base in FP4, what <c>adapter: lora</c> with <c>load_in_4bit</c>
+    /// gives under older defaults.</summary>
     public static Method Fp4 { get; } = new(
         "fp4", "QLoRA, FP4, no double quantisation", "QLoRA FP4",
-        "adapter: lora\nload_in_4bit: true\nbnb_config_kwargs:\n  bnb_4bit_quant_type: fp4\n  bnb_4bit_use_double_quant: false\n",
+        "adapter: lora\nload_in_4bit: true\nbnb_config_kwargs:\n"
+        + "  bnb_4bit_quant_type: fp4\n  bnb_4bit_use_double_quant: false\n",
         AdapterRates);
 
     /// <summary>All, the yardstick first.</summary>

@@ -53,13 +53,16 @@ internal sealed record RunResult
     [JsonIgnore]
     public double BestLoss => Evals.Min(e => e.Loss);
 
-    /// <summary>Bytes of weights, trained parameters, gradients and optimizer state: what depends on the method.</summary>
+    /// <summary>Bytes of weights, trained parameters, gradients and optimizer state:
+    /// what depends on the method.</summary>
     [JsonIgnore]
-    public long StateBytes => Ledger.Where(i => States.Any(s => i.Key.StartsWith(s, StringComparison.Ordinal))).Sum(i => i.Value);
+    public long StateBytes =>
+        Ledger.Where(i => States.Any(s => i.Key.StartsWith(s, StringComparison.Ordinal))).Sum(i => i.Value);
 
     /// <summary>Bytes of the plan but for the driver's own.</summary>
     [JsonIgnore]
-    public long PlanBytes => Ledger.Where(i => !i.Key.StartsWith("device context", StringComparison.Ordinal)).Sum(i => i.Value);
+    public long PlanBytes =>
+        Ledger.Where(i => !i.Key.StartsWith("device context", StringComparison.Ordinal)).Sum(i => i.Value);
 
     private static readonly string[] States = ["weights", "adapters", "F32 masters", "gradients", "optimizer state"];
 }
@@ -79,7 +82,8 @@ internal sealed class ResultStore(string folder, string file)
         string[] files = Directory.Exists(folder) ? Directory.GetFiles(folder, "results*.jsonl") : [];
         foreach (var path in files.Order(StringComparer.Ordinal))
         {
-            foreach (var result in File.ReadLines(path).Select(Parse).OfType<RunResult>().Where(r => r.Fingerprint == fingerprint))
+            var stored = File.ReadLines(path).Select(Parse).OfType<RunResult>();
+            foreach (var result in stored.Where(r => r.Fingerprint == fingerprint))
             {
                 // Seconds measured alone are worth more than those of a run beside others.
                 if (!found.TryGetValue(result.Spec.Id, out var other) || other.IsShared || !result.IsShared)
@@ -104,7 +108,8 @@ internal sealed class ResultStore(string folder, string file)
 
     /// <summary>Reads what <see cref="Document"/> wrote.</summary>
     /// <param name="text">Document.</param>
-    public static IReadOnlyList<RunResult> Parse(TextReader text) => JsonSerializer.Deserialize<RunResult[]>(text.ReadToEnd(), Options)!;
+    public static IReadOnlyList<RunResult> Parse(TextReader text) =>
+        JsonSerializer.Deserialize<RunResult[]>(text.ReadToEnd(), Options)!;
 
     private static RunResult? Parse(string line)
     {

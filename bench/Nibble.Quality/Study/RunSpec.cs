@@ -19,7 +19,8 @@ internal enum Part
 /// <param name="Part">What it is for.</param>
 /// <param name="Method">Name of the method.</param>
 /// <param name="Rank">Rank of the adapters; 0 without.</param>
-/// <param name="Targets">Where adapters sit: <see cref="AllLinear"/> or <see cref="AttentionOnly"/>; empty without.</param>
+/// <param name="Targets">Where adapters sit: <see cref="AllLinear"/> or
+/// <see cref="AttentionOnly"/>; empty without.</param>
 /// <param name="Seed">Order of rows, first adapters and dropout.</param>
 /// <param name="Rate">Learning rate.</param>
 internal sealed record RunSpec(Part Part, string Method, int Rank, string Targets, int Seed, double Rate)
@@ -44,7 +45,8 @@ internal sealed record RunSpec(Part Part, string Method, int Rank, string Target
     /// <summary>Name of its folder.</summary>
     public string Id => string.Join('-', new[]
     {
-        Part.ToString().ToLowerInvariant(), Method, Rank > 0 ? $"r{Rank}" : "", Targets, Part == Part.Base ? "" : $"s{Seed}",
+        Part.ToString().ToLowerInvariant(), Method, Rank > 0 ? $"r{Rank}" : "", Targets,
+        Part == Part.Base ? "" : $"s{Seed}",
         Part == Part.Sweep ? Rate.ToString("0.#######", CultureInfo.InvariantCulture) : "",
     }.Where(p => p.Length > 0));
 

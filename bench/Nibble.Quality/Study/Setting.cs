@@ -51,11 +51,13 @@ internal sealed record Setting(string Model, string Train, string Validation, st
     }
 
     /// <summary>
-    /// Changes with base, rows, epochs and shared keys: a result with another one belongs to another study. The device does not
-    /// count.
+    /// Changes with base, rows, epochs and shared keys: a result with another one belongs to
+    /// another study. The device does not count.
     /// </summary>
     public string Fingerprint => _fingerprint ??= Convert.ToHexStringLower(SHA256.HashData(
-        Encoding.UTF8.GetBytes($"{Hash(Path.Combine(Model, "model.safetensors"))} {Hash(Train)} {Hash(Validation)} {Epochs}\n{SharedYaml}")))[..16];
+        Encoding.UTF8.GetBytes(
+            $"{Hash(Path.Combine(Model, "model.safetensors"))} {Hash(Train)} {Hash(Validation)} "
+            + $"{Epochs}\n{SharedYaml}")))[..16];
 
     /// <summary>Folder of a run.</summary>
     /// <param name="spec">Run.</param>
@@ -97,7 +99,8 @@ internal sealed record Setting(string Model, string Train, string Validation, st
         return text.ToString();
     }
 
-    private static string Quoted(string path) => $"'{Path.GetFullPath(path).Replace("'", "''", StringComparison.Ordinal)}'";
+    private static string Quoted(string path) =>
+        $"'{Path.GetFullPath(path).Replace("'", "''", StringComparison.Ordinal)}'";
 
     private static string Hash(string file) => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file)));
 

@@ -10,7 +10,8 @@ internal readonly record struct Estimate(int Count, double Mean, double Deviatio
     private static readonly double[] T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
 
     /// <summary>Half the width of the 95 % interval of the mean; NaN for one value, for which there is none.</summary>
-    public double HalfWidth => Count < 2 ? double.NaN : T95[Math.Min(Count - 2, T95.Length - 1)] * Deviation / Math.Sqrt(Count);
+    public double HalfWidth =>
+        Count < 2 ? double.NaN : T95[Math.Min(Count - 2, T95.Length - 1)] * Deviation / Math.Sqrt(Count);
 
     /// <summary>Lower end of the interval.</summary>
     public double Low => Mean - HalfWidth;
@@ -29,17 +30,21 @@ internal readonly record struct Estimate(int Count, double Mean, double Deviatio
         return new Estimate(values.Count, mean, deviation);
     }
 
-    /// <summary>Ratios of values that belong together: runs with the same seed see the same rows in the same order.</summary>
+    /// <summary>Ratios of values that belong together: runs with the same seed see the
+    /// same rows in the same order.</summary>
     /// <param name="values">Values by seed.</param>
     /// <param name="yardstick">What they are divided by; seeds that only one side has are left out.</param>
     /// <exception cref="ArgumentException">They share no seed.</exception>
     public static Estimate OfRatio(IReadOnlyDictionary<int, double> values, IReadOnlyDictionary<int, double> yardstick)
     {
         double[] ratios = [.. values.Where(v => yardstick.ContainsKey(v.Key)).Select(v => v.Value / yardstick[v.Key])];
-        return ratios.Length > 0 ? Of(ratios) : throw new ArgumentException("expected runs with the same seed, found none");
+        return ratios.Length > 0
+            ? Of(ratios)
+            : throw new ArgumentException("expected runs with the same seed, found none");
     }
 
-    /// <summary>What is known about "at most this much": yes, no, or what the mean says where the interval does not decide.</summary>
+    /// <summary>What is known about "at most this much": yes, no, or what the mean says where the
+    /// interval does not decide.</summary>
     /// <param name="limit">Limit.</param>
     public Verdict AtMost(double limit) =>
         Count > 1 && High <= limit ? Verdict.Holds

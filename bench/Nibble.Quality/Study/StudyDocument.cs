@@ -27,26 +27,31 @@ internal sealed class StudyDocument(
         var full = _groups.FirstOrDefault(g => !g.Method.HasRank);
         var any = _groups[0];
         var rows = any.First.Answers!.Rows;
+        var seeds = any.Runs.Count;
+        var devices = string.Join("; ", _groups.Select(g => g.First.Device).Distinct());
         Add($"""
             # What four bits cost: QLoRA beside full fine-tuning
 
-            Made by `dotnet run -c Release --project bench/Nibble.Quality -- study --seeds {any.Runs.Count} --write docs`; every figure is
-            in [quality.json](quality.json). Everyone has the same base (`examples/nl2bash/model`), the same rows
-            (`examples/nl2bash/train.jsonl`) and the same {any.First.Steps} steps ({epochs} passes over the rows, {any.First.Tokens:N0} tokens).
-            {any.Runs.Count} seeds decide the order of rows, the first adapters and dropout. Measured on the {rows} rows of
-            `examples/nl2bash/val.jsonl`, which no run trains on and no choice is made by. Device:
-            {string.Join("; ", _groups.Select(g => g.First.Device).Distinct())}.
+            Made by `dotnet run -c Release --project bench/Nibble.Quality -- study --seeds {seeds} --write docs`;
+            every figure is in [quality.json](quality.json). Everyone has the same base (`examples/nl2bash/model`), the
+            same rows (`examples/nl2bash/train.jsonl`) and the same {any.First.Steps} steps ({epochs} passes over the
+            rows, {any.First.Tokens:N0} tokens). {seeds} seeds decide the order of rows, the first adapters and
+            dropout. Measured on the {rows} rows of `examples/nl2bash/val.jsonl`, which no run trains on and no choice
+            is made by. Device: {devices}.
 
-            Adapters: α = 2 r, dropout 0.05, on every linear layer unless said. All: {Setting.RowsPerStep} rows a step, 8-bit AdamW, cosine
-            after 5 % warm-up, weight decay 0.01, gradient norm clipped to 1. FP4 without double quantisation is what `adapter: lora` with
-            `load_in_4bit: true` trained under the defaults of older stacks, whatever their documents said.
+            Adapters: α = 2 r, dropout 0.05, on every linear layer unless said. All: {Setting.RowsPerStep} rows a step,
+            8-bit AdamW, cosine after 5 % warm-up, weight decay 0.01, gradient norm clipped to 1. FP4 without double
+            quantisation is what `adapter: lora` with `load_in_4bit: true` trained under the defaults of older stacks,
+            whatever their documents said.
 
             ## The answer
 
 
             """);
         Claims(full);
-        Add($"\n![Evaluation loss by rank]({LossByRank})\n\n![Exact matches by rank]({ExactByRank})\n\nBars: one standard deviation over the seeds, either way.\n");
+        Add(
+            $"\n![Evaluation loss by rank]({LossByRank})\n\n![Exact matches by rank]({ExactByRank})\n\n"
+            + "Bars: one standard deviation over the seeds, either way.\n");
         Quality(full);
         Targets(full);
         Add($"\n## On the way\n\n![Evaluation loss over the steps]({LossBySteps})\n");
@@ -67,27 +72,39 @@ internal sealed class StudyDocument(
         var methods = Method.All.Where(m => m.HasRank && Of(m).Count > 0).ToList();
         var withinOne = methods.SelectMany(Of).Select(g => (Group: g, Ratio: g.Ratio(full, r => r.FinalLoss))).ToList();
         var (closest, ratio) = withinOne.MinBy(g => g.Ratio.Mean);
-        Add($"**Within 1 % of full fine-tuning:** {Count(withinOne.Select(g => g.Ratio))} The lowest is {closest.Method.Title} at rank "
-            + $"{closest.Rank}, {ratio.Mean:F3} times the loss of full fine-tuning.\n\n");
+        Add(
+            $"**Within 1 % of full fine-tuning:** {Count(withinOne.Select(g => g.Ratio))} The lowest is "
+            + $"{closest.Method.Title} at rank {closest.Rank}, "
+            + $"{ratio.Mean:F3} times the loss of full fine-tuning.\n\n");
         var enough = methods.SelectMany(m => Above(m).Select(g => Claim(m)!.Ratio(g, r => r.FinalLoss))).ToList();
         if (enough.Count > 0)
         {
-            Add($"**Rank {RunSpec.ClaimRank} is enough** (its loss at most 1 % above a higher rank's): {Count(enough)}\n\n");
+            Add(
+                $"**Rank {RunSpec.ClaimRank} is enough** (its loss at most 1 % above a higher rank's): "
+                + $"{Count(enough)}\n\n");
         }
 
-        Add("Losses after the last step. Each ratio is the mean of those of runs with the same seed, with its 95 % interval (Student's t); "
-            + "\"yes\" and \"no\" need the whole interval, \"open\" is what the seeds do not settle.\n");
-        Matrix("loss ÷ full fine-tuning", methods, RunSpec.Ranks, (m, rank) => Of(m, rank)?.Ratio(full, r => r.FinalLoss));
-        Matrix("the same by each run's best evaluation", methods, RunSpec.Ranks, (m, rank) => Of(m, rank)?.Ratio(full, r => r.BestLoss));
+        Add(
+            "Losses after the last step. Each ratio is the mean of those of runs with the same seed, "
+            + "with its 95 % interval (Student's t); \"yes\" and \"no\" need the whole interval, "
+            + "\"open\" is what the seeds do not settle.\n");
         Matrix(
-            $"loss at rank {RunSpec.ClaimRank} ÷ loss at", methods, [.. RunSpec.Ranks.Where(r => r > RunSpec.ClaimRank)],
+            "loss ÷ full fine-tuning", methods, RunSpec.Ranks, (m, rank) => Of(m, rank)?.Ratio(full, r => r.FinalLoss));
+        Matrix(
+            "the same by each run's best evaluation", methods, RunSpec.Ranks,
+            (m, rank) => Of(m, rank)?.Ratio(full, r => r.BestLoss));
+        Matrix(
+            $"loss at rank {RunSpec.ClaimRank} ÷ loss at", methods,
+            [.. RunSpec.Ranks.Where(r => r > RunSpec.ClaimRank)],
             (m, rank) => Of(m, rank) is { } other ? Claim(m)?.Ratio(other, r => r.FinalLoss) : null);
         Matrix(
-            "what four bits alone cost: loss ÷ LoRA on the bf16 base, same rank and seed", methods.Where(m => m != Method.Lora), RunSpec.Ranks,
+            "what four bits alone cost: loss ÷ LoRA on the bf16 base, same rank and seed",
+            methods.Where(m => m != Method.Lora), RunSpec.Ranks,
             (m, rank) => Of(Method.Lora, rank) is { } other ? Of(m, rank)?.Ratio(other, r => r.FinalLoss) : null);
     }
 
-    private List<Group> Of(Method method) => [.. _groups.Where(g => g.Method == method && g.Targets == RunSpec.AllLinear)];
+    private List<Group> Of(Method method) =>
+        [.. _groups.Where(g => g.Method == method && g.Targets == RunSpec.AllLinear)];
 
     private Group? Of(Method method, int rank) => Of(method).FirstOrDefault(g => g.Rank == rank);
 
@@ -96,18 +113,22 @@ internal sealed class StudyDocument(
     private List<Group> Above(Method method) =>
         Claim(method) is null ? [] : [.. Of(method).Where(g => g.Rank > RunSpec.ClaimRank)];
 
-    private void Matrix(string heading, IEnumerable<Method> methods, IReadOnlyList<int> ranks, Func<Method, int, Estimate?> cell)
+    private void Matrix(
+        string heading, IEnumerable<Method> methods, IReadOnlyList<int> ranks, Func<Method, int, Estimate?> cell)
     {
-        var rows = methods.Select(m => (Method: m, Cells: ranks.Select(r => cell(m, r)).ToList())).Where(r => r.Cells.Any(c => c is not null)).ToList();
+        var rows = methods.Select(m => (Method: m, Cells: ranks.Select(r => cell(m, r)).ToList()))
+            .Where(r => r.Cells.Any(c => c is not null)).ToList();
         if (rows.Count == 0)
         {
             return;
         }
 
-        Add($"\n| {heading} | {string.Join(" | ", ranks.Select(r => $"r = {r}"))} |\n|---{string.Concat(ranks.Select(_ => "|---"))}|\n");
+        Add($"\n| {heading} | {string.Join(" | ", ranks.Select(r => $"r = {r}"))} |\n");
+        Add($"|---{string.Concat(ranks.Select(_ => "|---"))}|\n");
         foreach (var (method, cells) in rows)
         {
-            Add($"| {method.Title} | {string.Join(" | ", cells.Select(c => c is { } ratio ? $"{Ratio(ratio)}: {Word(ratio)}" : ""))} |\n");
+            var words = cells.Select(c => c is { } ratio ? $"{Ratio(ratio)}: {Word(ratio)}" : "");
+            Add($"| {method.Title} | {string.Join(" | ", words)} |\n");
         }
     }
 
@@ -116,8 +137,11 @@ internal sealed class StudyDocument(
         var verdicts = ratios.Select(Word).ToList();
         var (yes, no) = (verdicts.Count(v => v == Yes), verdicts.Count(v => v == No));
         var open = verdicts.Count - yes - no;
-        return $"{(yes == verdicts.Count ? "it holds" : no > 0 || yes == 0 ? "it does not hold in general" : "it is not settled")}. Of {verdicts.Count} comparisons "
-            + $"{yes} say yes, {no} say no, {open} {(open == 1 ? "is" : "are")} open.";
+        var verdict = yes == verdicts.Count ? "it holds"
+            : no > 0 || yes == 0 ? "it does not hold in general"
+            : "it is not settled";
+        return $"{verdict}. Of {verdicts.Count} comparisons {yes} say yes, {no} say no, "
+            + $"{open} {(open == 1 ? "is" : "are")} open.";
     }
 
     private void Quality(Group? full)
@@ -126,18 +150,21 @@ internal sealed class StudyDocument(
 
             ## Losses and answers
 
-            Mean ± standard deviation over the seeds. Loss in nats per answer token. Exact match: every character of the greedy answer;
-            command only: a well-formed command, nothing beside it, ended by the model.
+            Mean ± standard deviation over the seeds. Loss in nats per answer token. Exact match: every character of the
+            greedy answer; command only: a well-formed command, nothing beside it, ended by the model.
 
             | method | rank | final loss | ÷ full | best loss | ÷ full | exact match | command only | same program |
             |---|---|---|---|---|---|---|---|---|
 
             """);
-        foreach (var result in results.Where(r => r.Spec.Part == Part.Base).OrderBy(r => Method.All.ToList().FindIndex(m => m.Id == r.Spec.Method)))
+        var bases = results.Where(r => r.Spec.Part == Part.Base)
+            .OrderBy(r => Method.All.ToList().FindIndex(m => m.Id == r.Spec.Method));
+        foreach (var result in bases)
         {
             var answers = result.Answers!;
-            Add($"| no training, {Base(result.Spec.Method)} | | {result.FinalLoss:F4} | | | | {answers.ExactMatch:P1} | {answers.CommandOnly:P1} | "
-                + $"{answers.SameProgram:P1} |\n");
+            Add(
+                $"| no training, {Base(result.Spec.Method)} | | {result.FinalLoss:F4} | | | | {answers.ExactMatch:P1} "
+                + $"| {answers.CommandOnly:P1} | {answers.SameProgram:P1} |\n");
         }
 
         foreach (var group in _groups.Where(g => g.Targets != RunSpec.AttentionOnly))
@@ -148,10 +175,13 @@ internal sealed class StudyDocument(
 
     private void QualityRow(Group group, Group? full, string name)
     {
-        string Relative(Func<RunResult, double> figure) => full is null || group == full ? "1" : Ratio(group.Ratio(full, figure));
-        Add($"| {name} | {(group.Rank > 0 ? group.Rank : "")} | {Loss(group, r => r.FinalLoss)} | {Relative(r => r.FinalLoss)} | "
-            + $"{Loss(group, r => r.BestLoss)} | {Relative(r => r.BestLoss)} | {Share(group, r => r.Answers!.ExactMatch)} | "
-            + $"{Share(group, r => r.Answers!.CommandOnly)} | {Share(group, r => r.Answers!.SameProgram)} |\n");
+        string Relative(Func<RunResult, double> figure) =>
+            full is null || group == full ? "1" : Ratio(group.Ratio(full, figure));
+        Add(
+            $"| {name} | {(group.Rank > 0 ? group.Rank : "")} | {Loss(group, r => r.FinalLoss)} | "
+            + $"{Relative(r => r.FinalLoss)} | {Loss(group, r => r.BestLoss)} | {Relative(r => r.BestLoss)} | "
+            + $"{Share(group, r => r.Answers!.ExactMatch)} | {Share(group, r => r.Answers!.CommandOnly)} | "
+            + $"{Share(group, r => r.Answers!.SameProgram)} |\n");
     }
 
     private void Targets(Group? full)
@@ -166,15 +196,16 @@ internal sealed class StudyDocument(
 
             ## Where adapters sit
 
-            The reference run put its adapters on q, k, v and o alone. At r = {RunSpec.ClaimRank}, with the same learning rate:
+            The reference run put its adapters on q, k, v and o alone. At r = {RunSpec.ClaimRank}, with the same
+            learning rate:
 
-            | method, targets | rank | final loss | ÷ full | best loss | ÷ full | exact match | command only | same program |
-            |---|---|---|---|---|---|---|---|---|
-
+            | method, targets | rank | final loss | ÷ full | best loss | ÷ full |
             """);
+        Add(" exact match | command only | same program |\n|---|---|---|---|---|---|---|---|---|\n");
         foreach (var group in narrow)
         {
-            if (_groups.FirstOrDefault(g => g.Method == group.Method && g.Rank == group.Rank && g.Targets == RunSpec.AllLinear) is { } wide)
+            var everywhere = _groups.Where(g => g.Targets == RunSpec.AllLinear);
+            if (everywhere.FirstOrDefault(g => g.Method == group.Method && g.Rank == group.Rank) is { } wide)
             {
                 QualityRow(wide, full, $"{group.Method.Title}; all linear");
             }
@@ -189,10 +220,10 @@ internal sealed class StudyDocument(
 
             ## Memory and time
 
-            State: weights, trained parameters, gradients and optimizer, what the method decides. Plan: with activations and what the plan
-            keeps for speed (dequantised copies of 4-bit weights, while there is room), without the driver's own share. Seconds are those of
-            {_groups[0].First.Steps} steps with their evaluations. On a model this small activations outweigh the weights: neither memory nor
-            seconds say anything about 7B.
+            State: weights, trained parameters, gradients and optimizer, what the method decides. Plan: with activations
+            and what the plan keeps for speed (dequantised copies of 4-bit weights, while there is room), without the
+            driver's own share. Seconds are those of {_groups[0].First.Steps} steps with their evaluations. On a model
+            this small activations outweigh the weights: neither memory nor seconds say anything about 7B.
 
             | method | rank | trained parameters | state, MiB | plan, MiB | seconds of training |
             |---|---|---|---|---|---|
@@ -201,8 +232,10 @@ internal sealed class StudyDocument(
         foreach (var group in _groups.Where(g => g.Targets != RunSpec.AttentionOnly))
         {
             var alone = group.Runs.Values.Where(r => !r.IsShared).ToList();
-            Add($"| {group.Method.Title} | {(group.Rank > 0 ? group.Rank : "")} | {group.First.Trainable:N0} | {Mib(group.First.StateBytes)} | "
-                + $"{Mib(group.First.PlanBytes)} | {(alone.Count > 0 ? $"{alone.Average(r => r.Seconds):F1}" : "not measured")} |\n");
+            Add(
+                $"| {group.Method.Title} | {(group.Rank > 0 ? group.Rank : "")} | {group.First.Trainable:N0} | "
+                + $"{Mib(group.First.StateBytes)} | {Mib(group.First.PlanBytes)} | "
+                + $"{(alone.Count > 0 ? $"{alone.Average(r => r.Seconds):F1}" : "not measured")} |\n");
         }
 
         if (_groups.SelectMany(g => g.Runs.Values).Any(r => r.IsShared))
@@ -213,28 +246,34 @@ internal sealed class StudyDocument(
 
     private void Rates()
     {
+        var most = Method.All.Max(m => m.Rates.Count);
         Add($"""
 
             ## Learning rates
 
-            One rate per method, chosen at r = {RunSpec.SweepRank} with another seed by the final loss on one training row in {Setting.HeldBackEvery},
-            held back from these runs. The validation rows played no part.
+            One rate per method, chosen at r = {RunSpec.SweepRank} with another seed by the final loss on one training
+            row in {Setting.HeldBackEvery}, held back from these runs. The validation rows played no part.
 
-            | method | {string.Join(" | ", Enumerable.Range(1, Method.All.Max(m => m.Rates.Count)).Select(i => $"rate {i}: loss"))} | chosen |
-            |---{string.Concat(Enumerable.Repeat("|---", Method.All.Max(m => m.Rates.Count) + 1))}|
+            | method | {string.Join(" | ", Enumerable.Range(1, most).Select(i => $"rate {i}: loss"))} | chosen |
+            |---{string.Concat(Enumerable.Repeat("|---", most + 1))}|
 
             """);
         foreach (var method in Method.All.Where(m => rates.ContainsKey(m.Id)))
         {
-            var tried = results.Where(r => r.Spec.Part == Part.Sweep && r.Spec.Method == method.Id).OrderBy(r => r.Spec.Rate).ToList();
-            Add($"| {method.Title} | {string.Join(" | ", tried.Select(r => $"{r.Spec.Rate:G2}: {r.FinalLoss:F4}"))} | {rates[method.Id]:G2} |\n");
+            var tried = results.Where(r => r.Spec.Part == Part.Sweep && r.Spec.Method == method.Id)
+                .OrderBy(r => r.Spec.Rate).ToList();
+            Add(
+                $"| {method.Title} | {string.Join(" | ", tried.Select(r => $"{r.Spec.Rate:G2}: {r.FinalLoss:F4}"))} | "
+                + $"{rates[method.Id]:G2} |\n");
         }
 
-        var edges = Method.All.Where(m => rates.TryGetValue(m.Id, out var rate) && (rate == m.Rates[0] || rate == m.Rates[^1])).ToList();
+        var edges = Method.All.Where(
+            m => rates.TryGetValue(m.Id, out var rate) && (rate == m.Rates[0] || rate == m.Rates[^1])).ToList();
         if (edges.Count > 0)
         {
-            Add($"\nThe chosen rate is the first or the last of those tried for: {string.Join("; ", edges.Select(m => m.Title))}. A better one may lie "
-                + "beyond.\n");
+            Add(
+                "\nThe chosen rate is the first or the last of those tried for: "
+                + $"{string.Join("; ", edges.Select(m => m.Title))}. A better one may lie beyond.\n");
         }
     }
 
@@ -245,10 +284,13 @@ internal sealed class StudyDocument(
             ## What this does not show
 
             - A small model on a small domain. What four bits cost depends on size; nothing here is about 7B.
-            - {rows} validation rows: one answer is {1.0 / rows:P1} of an exact-match rate. The intervals are over seeds, not over rows.
-            - The validation rows ask for known commands with other values and often other words. Another domain may need less or more of a base.
+            - {rows} validation rows: one answer is {1.0 / rows:P1} of an exact-match rate. The intervals are over
+              seeds, not over rows.
+            - The validation rows ask for known commands with other values and often other words. Another domain may
+              need less or more of a base.
             - Adapters have dropout, full fine-tuning has none, as both are usually run.
-            - One learning rate for all ranks of a method, one schedule, one number of steps; α = 2 r keeps the adapters' scale the same.
+            - One learning rate for all ranks of a method, one schedule, one number of steps; α = 2 r keeps the
+              adapters' scale the same.
 
             """);
     }
@@ -277,7 +319,8 @@ internal sealed class StudyDocument(
 
     private static string Loss(Group group, Func<RunResult, double> figure) => Spread(group.Of(figure), "F4");
 
-    private static string Share(Group group, Func<RunResult, double> figure) => Spread(group.Of(r => 100 * figure(r)), "F1") + " %";
+    private static string Share(Group group, Func<RunResult, double> figure) =>
+        Spread(group.Of(r => 100 * figure(r)), "F1") + " %";
 
     private static string Spread(Estimate value, string format) => double.IsNaN(value.Deviation)
         ? value.Mean.ToString(format)

@@ -66,7 +66,8 @@ internal sealed class StudyRunner(Setting setting, bool isShared)
         using var runtime = AdapterRuntime.Open(
             AdapterRuntimeOptions.Of(config, spec.Part == Part.Base ? null : config.OutputDir) with
             {
-                PassTokens = Math.Max(PassTokens, batches.Max(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length))),
+                PassTokens = Math.Max(
+                    PassTokens, batches.Max(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length))),
                 SideBySide = AnswerRun.Largest(prompts, SampleGeneration.MaxNewTokens),
             });
         var metrics = AnswerMetrics.Of(runtime.Answer(prompts, SampleGeneration.MaxNewTokens, cancellation: stop));
@@ -87,6 +88,7 @@ internal sealed class StudyRunner(Setting setting, bool isShared)
     {
         public List<EvalPoint> Points { get; } = [];
 
-        public void OnEvaluated(Evaluation evaluation) => Points.Add(new EvalPoint(evaluation.StepsDone, evaluation.Loss));
+        public void OnEvaluated(Evaluation evaluation) =>
+            Points.Add(new EvalPoint(evaluation.StepsDone, evaluation.Loss));
     }
 }

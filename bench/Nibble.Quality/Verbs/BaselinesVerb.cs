@@ -17,7 +17,8 @@ internal static class BaselinesVerb
     /// <summary>The command.</summary>
     public static Command Create()
     {
-        var tokenizer = new Option<string>("--tokenizer") { Description = "Folder with tokenizer.json.", Required = true };
+        var tokenizer =
+            new Option<string>("--tokenizer") { Description = "Folder with tokenizer.json.", Required = true };
         var train = new Option<string[]>("--train")
         {
             Description = "Rows {\"text\": …} to count.",
@@ -46,8 +47,8 @@ internal static class BaselinesVerb
             {
                 var folder = arguments.GetRequiredValue(tokenizer);
                 var table = Measure(
-                    HfTokenizer.Load(folder), arguments.GetRequiredValue(train), arguments.GetRequiredValue(eval), folder,
-                    arguments.GetValue(length));
+                    HfTokenizer.Load(folder), arguments.GetRequiredValue(train),
+                    arguments.GetRequiredValue(eval), folder, arguments.GetValue(length));
                 Console.Write(table);
                 if (arguments.GetValue(write) is { } file)
                 {
@@ -73,11 +74,15 @@ internal static class BaselinesVerb
         var unigram = new UnigramModel(rows, vocabulary);
         var grams = NgramModel.Train(rows, vocabulary, Order);
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"Counted on {rows.Sum(r => (long)r.Length):N0} tokens in {rows.Length:N0} rows; ");
-        text.Append(CultureInfo.InvariantCulture, $"{vocabulary} ids; distinct grams of 1 to {Order} tokens: {string.Join(", ", grams.Sizes.Select(
-            s => s.ToString("N0", CultureInfo.InvariantCulture)))}. ");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"Counted on {rows.Sum(r => (long)r.Length):N0} tokens in {rows.Length:N0} rows; ");
+        var sizes = string.Join(", ", grams.Sizes.Select(s => s.ToString("N0", CultureInfo.InvariantCulture)));
+        text.Append(
+            CultureInfo.InvariantCulture, $"{vocabulary} ids; distinct grams of 1 to {Order} tokens: {sizes}. ");
         text.Append("Every token of a row but its first is predicted, as a model is evaluated.\n\n");
-        text.Append("| rows | tokens predicted | bytes a token | model | nats a token | bits a byte |\n|---|---|---|---|---|---|\n");
+        text.Append("| rows | tokens predicted | bytes a token | model | nats a token | bits a byte |\n");
+        text.Append("|---|---|---|---|---|---|\n");
         foreach (var file in eval)
         {
             var held = Rows(tokenizer, [file], folder, length);
@@ -93,10 +98,16 @@ internal static class BaselinesVerb
                 }
             }
 
-            foreach (var (name, nats) in new[] { ("unigram, one added to every count", one), ("5-gram, modified Kneser–Ney", five) })
+            (string, double)[] models =
+                [("unigram, one added to every count", one), ("5-gram, modified Kneser–Ney", five)];
+            foreach (var (name, nats) in models)
             {
-                text.Append(CultureInfo.InvariantCulture, $"| {Path.GetFileName(file)} | {tokens:N0} | {(double)bytes / tokens:0.00} | {name} ");
-                text.Append(CultureInfo.InvariantCulture, $"| {nats / tokens:0.0000} | {nats / Math.Log(2) / bytes:0.0000} |\n");
+                text.Append(
+                    CultureInfo.InvariantCulture,
+                    $"| {Path.GetFileName(file)} | {tokens:N0} | {(double)bytes / tokens:0.00} | {name} ");
+                text.Append(
+                    CultureInfo.InvariantCulture,
+                    $"| {nats / tokens:0.0000} | {nats / Math.Log(2) / bytes:0.0000} |\n");
             }
         }
 
@@ -106,7 +117,9 @@ internal static class BaselinesVerb
     // The rows that a run of type completion would train on or evaluate.
     private static int[][] Rows(HfTokenizer tokenizer, string[] files, string folder, int length)
     {
-        var sources = string.Join('\n', files.Select(f => $"  - path: \"{Path.GetFullPath(f).Replace('\\', '/')}\"\n    type: completion\n    field: text"));
+        var sources = string.Join(
+            '\n', files.Select(
+                f => $"  - path: \"{Path.GetFullPath(f).Replace('\\', '/')}\"\n    type: completion\n    field: text"));
         var yaml = string.Create(CultureInfo.InvariantCulture, $"""
             base_model: "{Path.GetFullPath(folder).Replace('\\', '/')}"
             sequence_len: {length}

@@ -11,7 +11,8 @@ internal static class CurveVerb
     {
         var metrics = new Argument<FileInfo>("metrics") { Description = "metrics.jsonl of a run." };
         var output = new Option<FileInfo>("--out") { Description = "SVG file to write.", Required = true };
-        var title = new Option<string>("--title") { Description = "Heading.", DefaultValueFactory = _ => "Loss of the run" };
+        var title =
+            new Option<string>("--title") { Description = "Heading.", DefaultValueFactory = _ => "Loss of the run" };
         var command = new Command("curve", "Draws training and evaluation loss of a run.") { metrics, output, title };
         command.SetAction(arguments =>
         {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Globalization;
 using Nibble.Quality.Charts;
 using Nibble.Quality.Study;
 using Nibble.Tensors;
@@ -23,33 +24,51 @@ internal static class StudyVerb
         var validation = Text("--validation", "Rows to measure on.", Path.Combine(examples, "val.jsonl"));
         var output = Text("--out", "Folder of the runs.", Path.Combine("out", "study"));
         var device = Text("--device", "auto, cpu, cuda or cuda:N.", "auto");
-        var part = Text("--part", "base, sweep, run: that part alone; all runs them in this order, none runs nothing.", "all")
+        var part = Text(
+            "--part", "base, sweep, run: that part alone; all runs them in this order, none runs nothing.", "all")
             .AcceptOnlyFromAmong("all", "base", "sweep", "run", "none");
-        var shard = Text("--shard", "i/n: every n-th run from the i-th (1 … n), for processes side by side on one device.", "1/1");
-        var seeds = new Option<int>("--seeds") { Description = "Seeds of the runs that count.", DefaultValueFactory = _ => 3 };
-        var epochs = new Option<int>("--epochs") { Description = "Passes over the training rows.", DefaultValueFactory = _ => DefaultEpochs };
-        var resume = new Option<bool>("--resume") { Description = "Keep results that are there already; without it they are deleted." };
+        var shard = Text(
+            "--shard", "i/n: every n-th run from the i-th (1 … n), for processes side by side on one device.", "1/1");
+        var seeds =
+            new Option<int>("--seeds") { Description = "Seeds of the runs that count.", DefaultValueFactory = _ => 3 };
+        var epochs = new Option<int>("--epochs")
+        {
+            Description = "Passes over the training rows.",
+            DefaultValueFactory = _ => DefaultEpochs,
+        };
+        var resume = new Option<bool>("--resume")
+        {
+            Description = "Keep results that are there already; without it they are deleted.",
+        };
         var alone = new Option<bool>("--measure-time")
         {
-            Description = "Do runs again that have no seconds of their own, one per method and rank, alone on the device.",
+            Description =
+                "Do runs again that have no seconds of their own, one per method and rank, alone on the device.",
         };
-        var write = new Option<DirectoryInfo?>("--write") { Description = "Folder that receives quality.md, quality.json and the pictures." };
-        var command = new Command("study", "Full fine-tuning, LoRA and QLoRA side by side, with a document of what came out.")
+        var write = new Option<DirectoryInfo?>("--write")
+        {
+            Description = "Folder that receives quality.md, quality.json and the pictures.",
+        };
+        var command = new Command(
+            "study", "Full fine-tuning, LoRA and QLoRA side by side, with a document of what came out.")
         {
             model, train, validation, output, device, part, shard, seeds, epochs, resume, alone, write,
         };
         command.SetAction((arguments, stop) => Task.FromResult(Run(
             new Setting(
-                arguments.GetRequiredValue(model), arguments.GetRequiredValue(train), arguments.GetRequiredValue(validation),
-                Path.GetFullPath(arguments.GetRequiredValue(output)), arguments.GetRequiredValue(device), arguments.GetValue(epochs)),
+                arguments.GetRequiredValue(model), arguments.GetRequiredValue(train),
+                arguments.GetRequiredValue(validation), Path.GetFullPath(arguments.GetRequiredValue(output)),
+                arguments.GetRequiredValue(device), arguments.GetValue(epochs)),
             new Wish(
-                arguments.GetRequiredValue(part), Shard.Parse(arguments.GetRequiredValue(shard)), arguments.GetValue(seeds),
-                arguments.GetValue(resume), arguments.GetValue(alone), arguments.GetValue(write)),
+                arguments.GetRequiredValue(part), Shard.Parse(arguments.GetRequiredValue(shard)),
+                arguments.GetValue(seeds), arguments.GetValue(resume), arguments.GetValue(alone),
+                arguments.GetValue(write)),
             stop)));
         return command;
     }
 
-    private sealed record Wish(string Part, Shard Shard, int Seeds, bool Resume, bool MeasuresTime, DirectoryInfo? Write)
+    private sealed record Wish(
+        string Part, Shard Shard, int Seeds, bool Resume, bool MeasuresTime, DirectoryInfo? Write)
     {
         public bool Has(string part) => Part == "all" || Part == part;
     }
@@ -76,7 +95,8 @@ internal static class StudyVerb
         {
             var known = store.Read(setting.Fingerprint);
             var all = specs.ToList();
-            var mine = all.Where((_, i) => i % wish.Shard.Count == wish.Shard.Index - 1).Where(s => !IsDone(known, s)).ToList();
+            var mine = all.Where((_, i) => i % wish.Shard.Count == wish.Shard.Index - 1)
+                .Where(s => !IsDone(known, s)).ToList();
             failures += Each(setting, store, mine, wish.Shard.Count > 1, stop);
         }
 
@@ -99,7 +119,8 @@ internal static class StudyVerb
         if (wish.MeasuresTime)
         {
             var results = store.Read(setting.Fingerprint);
-            var untimed = Group.All(results.Values).Where(g => g.Runs.Values.All(r => r.IsShared)).Select(g => g.First.Spec).ToList();
+            var untimed = Group.All(results.Values).Where(g => g.Runs.Values.All(r => r.IsShared))
+                .Select(g => g.First.Spec).ToList();
             failures += Each(setting, store, untimed, isShared: false, stop);
         }
 
@@ -128,7 +149,10 @@ internal static class StudyVerb
             {
                 var result = runner.Run(spec, stop);
                 store.Add(result);
-                Console.WriteLine(FormattableString.Invariant($"{i}/{specs.Count} {spec.Id}: loss {result.FinalLoss:F4}, best {result.BestLoss:F4}, exact {result.Answers?.ExactMatch:P1}, {result.Seconds:F1} of {watch.Elapsed.TotalSeconds:F1} s"));
+                Console.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{i}/{specs.Count} {spec.Id}: loss {result.FinalLoss:F4}, best {result.BestLoss:F4}, exact "
+                    + $"{result.Answers?.ExactMatch:P1}, {result.Seconds:F1} of {watch.Elapsed.TotalSeconds:F1} s"));
             }
             catch (Exception error) when (error is not OperationCanceledException)
             {
@@ -148,12 +172,15 @@ internal static class StudyVerb
         .GroupBy(r => r.Spec.Method)
         .ToDictionary(g => g.Key, g => g.MinBy(r => r.FinalLoss)!.Spec.Rate);
 
-    private static Func<string, double> Rate(Dictionary<string, double> rates) => method => rates.TryGetValue(method, out var rate)
-        ? rate
-        : throw new InvalidOperationException($"{method}: no learning rate was tried; run --part sweep first, with the same --out and --resume");
+    private static Func<string, double> Rate(Dictionary<string, double> rates) =>
+        method => rates.TryGetValue(method, out var rate)
+            ? rate
+            : throw new InvalidOperationException(
+                $"{method}: no learning rate was tried; run --part sweep first, with the same --out and --resume");
 
     private static void Write(
-        Dictionary<string, RunResult> results, Dictionary<string, double> rates, Setting setting, Wish wish, string folder)
+        Dictionary<string, RunResult> results, Dictionary<string, double> rates, Setting setting,
+        Wish wish, string folder)
     {
         var wanted = RunSpec.Bases().Concat(RunSpec.Sweep()).Concat(RunSpec.Counting(wish.Seeds, Rate(rates)))
             .Where(s => IsDone(results, s)).Select(s => results[s.Id]).ToList();

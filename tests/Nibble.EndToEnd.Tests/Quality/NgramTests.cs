@@ -14,8 +14,8 @@ public sealed class NgramTests
     public void Probability_OfATextCountedByHand_IsTheFormulas()
     {
         // a b a b a c, bigrams. Two counts of counts are zero, so discounts are 0.5, 1 and 1.5.
-        // Predecessors: a has 2 (b and the beginning), b and c have 1. Unigrams keep 2 - 1, 1 - 0.5, 1 - 0.5 of 4 and free 2 of 4 for
-        // the uniform third: a 5/12, b and c 7/24.
+        // Predecessors: a has 2 (b and the beginning), b and c have 1. Unigrams keep 2 - 1, 1 - 0.5, 1 - 0.5 of 4 and
+        // free 2 of 4 for the uniform third: a 5/12, b and c 7/24.
         // After a came b twice and c once: b keeps 2 - 1, c keeps 1 - 0.5, and 1.5 of 3 is free for the unigrams.
         var model = NgramModel.Train([[0, 1, 0, 1, 0, 2]], vocabulary: 3, order: 2);
         Assert.Equal([3, 4], model.Sizes);
@@ -45,7 +45,8 @@ public sealed class NgramTests
         int[][] contexts = [[], [3], Rows[0][..4], Rows[0][..9], [.. Rows[1][^5..]], [6, 6, 6, 6], [0, 6, 5, 1, 1]];
         foreach (var context in contexts)
         {
-            var probabilities = Enumerable.Range(0, 7).Select(t => model.Probability(context, context.Length, t)).ToArray();
+            var probabilities = Enumerable.Range(0, 7)
+                .Select(t => model.Probability(context, context.Length, t)).ToArray();
             Assert.Equal(1, probabilities.Sum(), Rounding);
             Assert.All(probabilities, p => Assert.InRange(p, double.Epsilon, 1));
         }
@@ -54,7 +55,8 @@ public sealed class NgramTests
     [Fact]
     public void LongerGrams_OnTextWithOrder_PredictItBetter()
     {
-        double Loss(NgramModel model) => Rows[^1].Select((token, i) => -Math.Log(model.Probability(Rows[^1], i, token))).Average();
+        double Loss(NgramModel model) =>
+            Rows[^1].Select((token, i) => -Math.Log(model.Probability(Rows[^1], i, token))).Average();
         Assert.True(Loss(NgramModel.Train(Rows[..^1], 7, 5)) < Loss(NgramModel.Train(Rows[..^1], 7, 2)) - 0.1);
         Assert.True(Loss(NgramModel.Train(Rows[..^1], 7, 2)) < Loss(NgramModel.Train(Rows[..^1], 7, 1)));
     }

@@ -27,12 +27,14 @@ public sealed class StudyTests
     public void Ratio_IsPairedBySeed_AndLeavesOutSeedsOfOneSide()
     {
         var ratio = Estimate.OfRatio(
-            new Dictionary<int, double> { [1] = 1.1, [2] = 2.2, [4] = 9 }, new Dictionary<int, double> { [1] = 1, [2] = 2, [3] = 5 });
+            new Dictionary<int, double> { [1] = 1.1, [2] = 2.2, [4] = 9 },
+            new Dictionary<int, double> { [1] = 1, [2] = 2, [3] = 5 });
 
         Assert.Equal(2, ratio.Count);
         Assert.Equal(1.1, ratio.Mean, Rounding);
         Assert.Equal(0, ratio.HalfWidth, Rounding);
-        Assert.Throws<ArgumentException>(() => Estimate.OfRatio(new Dictionary<int, double> { [1] = 1 }, new Dictionary<int, double>()));
+        Assert.Throws<ArgumentException>(
+            () => Estimate.OfRatio(new Dictionary<int, double> { [1] = 1 }, new Dictionary<int, double>()));
     }
 
     [Theory]
@@ -67,7 +69,9 @@ public sealed class StudyTests
 
             Assert.Equal(
                 Nibble.Quality.Study.Setting.RowsPerStep, config.Batch.MicroBatchSize * config.Batch.AccumulationSteps);
-            Assert.Equal(spec.Method == "nf4", config.Quantization.Storage == WeightStorage.Nf4 && config.Quantization.DoubleQuantization);
+            Assert.Equal(
+                spec.Method == "nf4",
+                config.Quantization.Storage == WeightStorage.Nf4 && config.Quantization.DoubleQuantization);
         }
     }
 
@@ -80,7 +84,9 @@ public sealed class StudyTests
         var train = File.ReadAllLines(Path.Combine(setting.Output, "sweep-train.jsonl"));
         var held = File.ReadAllLines(Path.Combine(setting.Output, "sweep-held-back.jsonl"));
 
-        Assert.Equal(File.ReadAllLines(setting.Train).Order(StringComparer.Ordinal), train.Concat(held).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            File.ReadAllLines(setting.Train).Order(StringComparer.Ordinal),
+            train.Concat(held).Order(StringComparer.Ordinal));
         Assert.Equal(File.ReadAllLines(setting.Train).Length / Nibble.Quality.Study.Setting.HeldBackEvery, held.Length);
     }
 
@@ -88,7 +94,8 @@ public sealed class StudyTests
     public void Store_GivesBackWhatWasAdded_OfThisStudyAlone_AndPrefersSecondsMeasuredAlone()
     {
         using var folder = new TemporaryFolder();
-        var (first, second) = (new ResultStore(folder.Path, "results-1-of-2"), new ResultStore(folder.Path, "results-2-of-2"));
+        var (first, second) =
+            (new ResultStore(folder.Path, "results-1-of-2"), new ResultStore(folder.Path, "results-2-of-2"));
         var result = Result("nf4", 8, 1, 2.0) with { IsShared = false, Seconds = 5 };
         first.Add(result);
         second.Add(result with { IsShared = true, Seconds = 50 });
@@ -109,7 +116,8 @@ public sealed class StudyTests
             Spec = new RunSpec(Part.Sweep, "nf4", 16, RunSpec.AllLinear, 42, rate),
         };
 
-        var rates = StudyVerb.Rates([Tried(1e-3, 2), Tried(2e-3, 1), Tried(4e-3, double.NaN), Result("lora", 8, 1, 0.1)]);
+        var rates = StudyVerb.Rates(
+            [Tried(1e-3, 2), Tried(2e-3, 1), Tried(4e-3, double.NaN), Result("lora", 8, 1, 0.1)]);
 
         Assert.Equal(new Dictionary<string, double> { ["nf4"] = 2e-3 }, rates);
     }
@@ -129,11 +137,20 @@ public sealed class StudyTests
 
         var page = new StudyDocument(results, new Dictionary<string, double> { ["nf4"] = 2e-3 }, epochs: 8).Text();
 
-        Assert.Contains("**Within 1 % of full fine-tuning:** it does not hold in general. Of 3 comparisons 2 say yes, 1 say no, 0 are open.", page);
+        Assert.Contains(
+            "**Within 1 % of full fine-tuning:** it does not hold in general. Of 3 comparisons 2 say yes, "
+            + "1 say no, 0 are open.",
+            page);
         Assert.Contains("The lowest is QLoRA, NF4, double quantisation at rank 64, 0.900 times the loss", page);
-        Assert.Matches(@"\| QLoRA, NF4, double quantisation \|  \| 1\.005, [\d.]+ to [\d.]+: yes \|  \| 0\.900, [\d.]+ to [\d.]+: yes \|", page);
+        Assert.Matches(
+            @"\| QLoRA, NF4, double quantisation \|  \| 1\.005, [\d.]+ to [\d.]+: yes "
+            + @"\|  \| 0\.900, [\d.]+ to [\d.]+: yes \|",
+            page);
         Assert.Matches(@"\| QLoRA, FP4, no double quantisation \|  \| 1\.100, [\d.]+ to [\d.]+: no \|  \|  \|", page);
-        Assert.Contains("**Rank 8 is enough** (its loss at most 1 % above a higher rank's): it does not hold in general. Of 1 comparisons", page);
+        Assert.Contains(
+            "**Rank 8 is enough** (its loss at most 1 % above a higher rank's): it does not hold in general. "
+            + "Of 1 comparisons",
+            page);
         Assert.DoesNotContain("what four bits alone cost", page);
         Assert.Contains("| full fine-tuning |  | 2.0020 ± 0.0010 | 1 | ", page);
         Assert.DoesNotContain("LoRA, bf16 base", page);
@@ -158,10 +175,13 @@ public sealed class StudyTests
     {
         var curve = LossCurve.Read(
         [
-            "{\"event\":\"start\"}", "{\"event\":\"log\",\"train/global_step\":10,\"train/loss\":9}", "{\"event\":\"start\"}",
-            "{\"event\":\"log\",\"train/global_step\":0,\"eval/loss\":4}", "{\"event\":\"log\",\"train/global_step\":10,\"train/loss\":3}",
+            "{\"event\":\"start\"}", "{\"event\":\"log\",\"train/global_step\":10,\"train/loss\":9}",
+            "{\"event\":\"start\"}",
+            "{\"event\":\"log\",\"train/global_step\":0,\"eval/loss\":4}",
+            "{\"event\":\"log\",\"train/global_step\":10,\"train/loss\":3}",
             "{\"event\":\"log\",\"train/global_step\":20,\"train/loss\":\"NaN\"}", "{\"event\":\"lo",
-            "{\"event\":\"start\",\"resumed_from_step\":10}", "{\"event\":\"log\",\"train/global_step\":20,\"train/loss\":2}",
+            "{\"event\":\"start\",\"resumed_from_step\":10}",
+            "{\"event\":\"log\",\"train/global_step\":20,\"train/loss\":2}",
             "{\"event\":\"log\",\"train/global_step\":20,\"eval/loss\":2.5}",
         ]);
 
@@ -177,16 +197,21 @@ public sealed class StudyTests
     public void AnswerTable_ShowsRequestsAndRates_AndRefusesOtherRows()
     {
         string Line(int line, string request, string answer, bool exact) => $$"""
-            {"origin":"rows.jsonl:{{line}}","prompt":"<|im_start|>user\n{{request}}<|im_end|>\n<|im_start|>assistant\n","reference":"wc","answer":"{{answer}}","exact_match":{{(exact ? "true" : "false")}},"command_only":true,"same_program":false}
-            """.Trim();
+            {"origin":"rows.jsonl:{{line}}","prompt":"<|im_start|>user\n{{request}}<|im_end|>\n<|im_start|>assistant\n",
+            "reference":"wc","answer":"{{answer}}","exact_match":{{(exact ? "true" : "false")}},
+            "command_only":true,"same_program":false}
+            """.ReplaceLineEndings("");
 
         var table = AnswersVerb.Table(
             [Line(3, "z", "z", false), Line(2, "y", "y", false), Line(1, "count a|b", "ls", false)],
             [Line(1, "count a|b", "x", false), Line(2, "y", "y", false), Line(3, "z", "a | b", true)], 2);
 
-        Assert.Contains("|---|---|---|---|\n| count a\\|b | `ls` | `x` | `wc` |\n| z | `z` | `a \\| b` | ✓ |\n\n", table);
-        Assert.Contains("fine-tuned: 33.3 % right to the last character, 0.0 % the right program, 100.0 % a command", table);
-        Assert.Throws<InvalidDataException>(() => AnswersVerb.Table([Line(1, "a", "b", true)], [Line(1, "c", "b", true)], 5));
+        Assert.Contains(
+            "|---|---|---|---|\n| count a\\|b | `ls` | `x` | `wc` |\n| z | `z` | `a \\| b` | ✓ |\n\n", table);
+        Assert.Contains(
+            "fine-tuned: 33.3 % right to the last character, 0.0 % the right program, 100.0 % a command", table);
+        Assert.Throws<InvalidDataException>(
+            () => AnswersVerb.Table([Line(1, "a", "b", true)], [Line(1, "c", "b", true)], 5));
     }
 
     private static Setting Setting(TemporaryFolder folder)
