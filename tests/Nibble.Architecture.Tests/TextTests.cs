@@ -8,6 +8,9 @@ public sealed class TextTests
     private const int LinesWithoutReason = 400;
     private const int LinesAtMost = 600;
 
+    // What .editorconfig asks of editors, which do not refuse. No line needs more, so there is no list of exceptions.
+    private const int ColumnsAtMost = 120;
+
     // Files above the first limit, each with the reason why it reads better whole.
     private static readonly Dictionary<string, string> LongFiles = new()
     {
@@ -44,6 +47,23 @@ public sealed class TextTests
             .Select(file => $"{file.Key}: {file.Value} lines, and no reason in {nameof(LongFiles)}"));
         Assert.Empty(LongFiles.Keys.Where(file => lengths.GetValueOrDefault(file) <= LinesWithoutReason)
             .Select(file => $"{file} is no longer long: remove it from {nameof(LongFiles)}"));
+    }
+
+    [Fact]
+    public void Code_HasNoLineOverTheLimit() =>
+        Assert.Empty(Repository.Files("", Code).SelectMany(file => WideLines(file, Repository.ReadText(file))));
+
+    [Theory]
+    [InlineData(ColumnsAtMost, 0)]
+    [InlineData(ColumnsAtMost + 1, 1)]
+    public void WideLines_FindsTheLineOverTheLimit(int columns, int found)
+    {
+        // An emoji is two chars of UTF-16 and one column of the count; the line end is none.
+        var line = "\U0001F600" + new string('x', columns - 1);
+
+        Assert.Equal(
+            Enumerable.Repeat($"a.cs:2: {columns} columns, at most {ColumnsAtMost}", found),
+            WideLines("a.cs", $"short\n{line}\nshort\n"));
     }
 
     [Fact]
@@ -89,6 +109,12 @@ public sealed class TextTests
     }
 
     private static int LineCount(string file) => Repository.ReadText(file).Count(character => character == '\n');
+
+    private static IEnumerable<string> WideLines(string file, string text) =>
+        text.Split('\n')
+            .Select((line, index) => (Columns: line.EnumerateRunes().Count(), Number: index + 1))
+            .Where(line => line.Columns > ColumnsAtMost)
+            .Select(line => $"{file}:{line.Number}: {line.Columns} columns, at most {ColumnsAtMost}");
 
     private static IEnumerable<string> Matches(IEnumerable<string> files, Regex pattern) =>
         from file in files
