@@ -21,6 +21,12 @@ internal abstract class Verb : Command
         Arity = ArgumentArity.Zero,
     };
 
+    /// <summary>Whether an option stands on the command line, be it with its default value.</summary>
+    /// <param name="arguments">Parsed arguments.</param>
+    /// <param name="option">Option of this verb.</param>
+    protected static bool IsGiven(ParseResult arguments, Option option) =>
+        arguments.GetResult(option) is { Implicit: false };
+
     /// <summary>Does the work.</summary>
     /// <param name="arguments">Parsed arguments.</param>
     /// <param name="session">Terminal and interruption.</param>

@@ -81,6 +81,7 @@ internal sealed class BenchVerb : Verb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
+        RefuseUnused(arguments);
         var results = new List<BenchRow>();
         var benchmarks = arguments.GetValue(_suite)
             ? TrainSuite.All(arguments.GetRequiredValue(_device))
@@ -107,6 +108,36 @@ internal sealed class BenchVerb : Verb
         }
 
         return ExitCode.Ok;
+    }
+
+    private void RefuseUnused(ParseResult arguments)
+    {
+        void Refuse(Option with, string why, Option[] unused)
+        {
+            if (Array.Find(unused, option => IsGiven(arguments, option)) is { } option)
+            {
+                throw new UsageException($"{option.Name} has no meaning with {with.Name}: {why}.");
+            }
+        }
+
+        if (arguments.GetValue(_suite))
+        {
+            Refuse(_suite, "the runs of the suite are fixed",
+            [
+                _shape, _sequence, _rows, _lengths, _full, _rank, _allLinear, _dropout, _steps, _limit, _recompute,
+                _profile,
+            ]);
+        }
+
+        if (arguments.GetValue(_full))
+        {
+            Refuse(_full, "there is no adapter", [_rank, _allLinear, _dropout]);
+        }
+
+        if (IsGiven(arguments, _lengths))
+        {
+            Refuse(_lengths, "it names every row", [_sequence, _rows]);
+        }
     }
 
     private TrainBenchmarkOptions Single(ParseResult arguments)

@@ -132,7 +132,7 @@ internal sealed class EvaluateVerb : AdapterVerb
         }
 
         return arguments.GetValue(_answers) ? wish
-            : wish.File is null && !wish.Bash ? null
-            : throw new UsageException("--out and --bash are about answers: add --answers.");
+            : wish.File is null && !wish.Bash && !IsGiven(arguments, _maxNewTokens) ? null
+            : throw new UsageException("--out, --bash and --max-new-tokens are about answers: add --answers.");
     }
 }

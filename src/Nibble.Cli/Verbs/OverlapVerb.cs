@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Nibble.Cli.Shell;
 using Nibble.Data.Overlap;
+using Nibble.Tensors;
 
 namespace Nibble.Cli.Verbs;
 
@@ -60,7 +61,13 @@ internal sealed class OverlapVerb : Verb
             throw new UsageException("--drop writes one file: give it rows or plain text, not both.");
         }
 
-        var finder = new OverlapFinder(arguments.GetRequiredValue(_heldOut), threshold);
+        var heldOut = arguments.GetRequiredValue(_heldOut);
+        if (drop is not null && texts.Concat(heldOut).FirstOrDefault(input => IsSameFile(input, drop)) is { } taken)
+        {
+            throw new UsageException($"--drop would overwrite {taken}, which is read: name another file.");
+        }
+
+        var finder = new OverlapFinder(heldOut, threshold);
         var report = session.Interruption.Graceful(
             stop => drop is null ? finder.Scan(texts, null, stop) : Drop(finder, texts, drop, stop));
         Show(report, finder.Rows, session.Terminal);
@@ -78,17 +85,38 @@ internal sealed class OverlapVerb : Verb
 
     private static OverlapReport Drop(OverlapFinder finder, string[] texts, string path, CancellationToken stop)
     {
-        var temporary = path + ".tmp";
-        OverlapReport report;
-        using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+        var temporary = AtomicFile.TemporaryName(Path.GetFullPath(path));
+        try
         {
-            report = finder.Scan(texts, stream, stop);
-            stream.Flush(flushToDisk: true);
-        }
+            OverlapReport report;
+            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
+            {
+                report = finder.Scan(texts, stream, stop);
+                stream.Flush(flushToDisk: true);
+            }
 
-        File.Move(temporary, path, overwrite: true);
-        return report;
+            File.Move(temporary, path, overwrite: true);
+            return report;
+        }
+        catch (Exception e) when (StorageException.Concerns(e))
+        {
+            throw StorageException.Describe(path, e);
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
     }
+
+    // Letter case is left to the file system only where it tells names apart; elsewhere a near miss is refused too.
+    private static bool IsSameFile(string one, string other) => string.Equals(
+        Target(one), Target(other),
+        OperatingSystem.IsLinux() ? StringComparison.Ordinal : StringComparison.OrdinalIgnoreCase);
+
+    private static string Target(string path) =>
+        File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target
+            ? target.FullName
+            : Path.GetFullPath(path);
 
     private static void Show(OverlapReport report, int rows, Terminal terminal)
     {

@@ -38,6 +38,7 @@ public sealed class AnswerTests
 
     [Theory]
     [InlineData("--bash", "add --answers")]
+    [InlineData("--max-new-tokens=5", "add --answers")]
     [InlineData("--out=x.jsonl", "add --answers")]
     [InlineData("--max-new-tokens=0", "expected 1 or more")]
     public void Evaluate_WithFlagsThatDoNotFit_SaysSo(string flag, string expected)

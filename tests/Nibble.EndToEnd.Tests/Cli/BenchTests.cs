@@ -28,4 +28,16 @@ public sealed class BenchTests
             Assert.Equal(ledger["weights"], ledger["gradients"]);
         }
     }
+
+    [Theory]
+    [InlineData("--full", "--rank", "4")]
+    [InlineData("--suite", "--steps", "3")]
+    [InlineData("--lengths=8,8", "--seq", "16")]
+    public void Train_OptionWithoutMeaning_ExitsWith2AndNamesBoth(string with, string option, string value)
+    {
+        var result = NibbleProcess.Run("bench", "train", "--device", "cpu", with, option, value);
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains($"{option} has no meaning with {with.Split('=')[0]}", result.Error);
+    }
 }

@@ -8,7 +8,7 @@ public sealed class UsageTests
     private static readonly string[] Verbs =
     [
         "train", "plan", "check", "inspect", "evaluate", "generate", "chat", "validate", "tokenizer", "init", "doctor",
-        "selftest",
+        "selftest", "overlap", "bench", "trace",
     ];
 
     [Fact]

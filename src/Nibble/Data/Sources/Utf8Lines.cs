@@ -91,7 +91,11 @@ internal static class Utf8Lines
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new DatasetException($"{path}: cannot be read: {error.Message}", error);
+            throw new DatasetException(
+                Directory.Exists(path)
+                    ? $"{path}: this is a folder; name a file in it."
+                    : $"{path}: cannot be read: {error.Message}",
+                error);
         }
     }
 
