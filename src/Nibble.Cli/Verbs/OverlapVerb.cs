@@ -89,7 +89,7 @@ internal sealed class OverlapVerb : Verb
         try
         {
             OverlapReport report;
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
+            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
             {
                 report = finder.Scan(texts, stream, stop);
                 stream.Flush(flushToDisk: true);
