@@ -61,8 +61,21 @@ public sealed record AdapterRuntimeOptions
     /// <summary>Most tokens of a sequence.</summary>
     public int MaxTokens { get; init; } = 2048;
 
-    /// <summary>Most tokens of an evaluation pass.</summary>
+    /// <summary>Most tokens of an evaluation pass; longer ones are no faster and only take memory.</summary>
     public int PassTokens { get; init; } = 2048;
+
+    /// <summary>The same with passes long enough for the longest of these batches.</summary>
+    /// <param name="samples">Rows to evaluate.</param>
+    /// <param name="batches">How they lie side by side.</param>
+    public AdapterRuntimeOptions WithRoomFor(IReadOnlyList<Sample> samples, IReadOnlyList<MicroBatch> batches)
+    {
+        ArgumentNullException.ThrowIfNull(samples);
+        ArgumentNullException.ThrowIfNull(batches);
+        return this with
+        {
+            PassTokens = batches.Select(b => b.Tokens(samples)).Append(PassTokens).Max(),
+        };
+    }
 
     /// <summary>Sequences that are decoded side by side; null for one at a time.</summary>
     public DecodingGroup? SideBySide { get; init; }

@@ -77,10 +77,7 @@ public static class CheckpointValidation
             Engine = config.Engine,
             SpecialTokens = config.Data.SpecialTokens,
             MaxTokens = config.Sequence.Length + SampleGeneration.MaxNewTokens,
-            PassTokens = Math.Max(
-                2048,
-                batches.Select(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length)).DefaultIfEmpty(0).Max()),
-        });
+        }.WithRoomFor(data.Eval, batches));
         try
         {
             var checks = new List<ICheck>();

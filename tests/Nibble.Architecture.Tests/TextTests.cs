@@ -15,8 +15,6 @@ public sealed class TextTests
     private static readonly Dictionary<string, string> LongFiles = new()
     {
         ["src/Nibble/Config/RunConfig.cs"] = "the whole typed configuration on one page, one record per section",
-        ["src/Nibble/Data/Templates/Jinja/JinjaExpressionParser.cs"] =
-            "one grammar, a method per level of precedence, read beside its specification",
     };
 
     // The only files that read environment variables, and for what.

@@ -14,8 +14,6 @@ namespace Nibble.Quality.Study;
 /// <param name="isShared">Whether others run at the same time.</param>
 internal sealed class StudyRunner(Setting setting, bool isShared)
 {
-    private const int PassTokens = 2048;
-
     /// <summary>Runs one.</summary>
     /// <param name="spec">Run.</param>
     /// <param name="stop">Cancels.</param>
@@ -64,10 +62,9 @@ internal sealed class StudyRunner(Setting setting, bool isShared)
         var prompts = AnswerPrompt.FromRows(data.Eval, tokenizer);
         var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
         using var runtime = AdapterRuntime.Open(
-            AdapterRuntimeOptions.Of(config, spec.Part == Part.Base ? null : config.OutputDir) with
+            AdapterRuntimeOptions.Of(config, spec.Part == Part.Base ? null : config.OutputDir)
+                .WithRoomFor(data.Eval, batches) with
             {
-                PassTokens = Math.Max(
-                    PassTokens, batches.Max(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length))),
                 SideBySide = AnswerRun.Largest(prompts, SampleGeneration.MaxNewTokens),
             });
         var metrics = AnswerMetrics.Of(runtime.Answer(prompts, SampleGeneration.MaxNewTokens, cancellation: stop));

@@ -60,18 +60,16 @@ internal abstract class AdapterVerb : ConfigVerb
     /// <param name="terminal">Told what is loaded.</param>
     protected static AdapterRuntime Open(
         RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal) =>
-        AdapterRuntime.Open(What(config, adapter, maxTokens, passTokens, terminal));
+        AdapterRuntime.Open(
+            What(config, adapter, terminal) with { MaxTokens = maxTokens, PassTokens = passTokens });
 
     /// <summary>What to load of a run, said before it is.</summary>
     /// <param name="config">The run.</param>
     /// <param name="adapter">Adapter folder, or null.</param>
-    /// <param name="maxTokens">Most tokens of a sequence.</param>
-    /// <param name="passTokens">Most tokens of an evaluation pass.</param>
     /// <param name="terminal">Told what is loaded.</param>
-    protected static AdapterRuntimeOptions What(
-        RunConfig config, string? adapter, int maxTokens, int passTokens, Terminal terminal)
+    protected static AdapterRuntimeOptions What(RunConfig config, string? adapter, Terminal terminal)
     {
         terminal.Note($"loading {config.BaseModel}{(adapter is null ? " without an adapter" : $" with {adapter}")}");
-        return AdapterRuntimeOptions.Of(config, adapter) with { MaxTokens = maxTokens, PassTokens = passTokens };
+        return AdapterRuntimeOptions.Of(config, adapter);
     }
 }

@@ -13,9 +13,6 @@ namespace Nibble.Cli.Verbs;
 /// <summary><c>nibble evaluate</c>.</summary>
 internal sealed class EvaluateVerb : AdapterVerb
 {
-    // Passes beyond this are no faster and only take memory.
-    private const int PassTokens = 2048;
-
     private readonly Option<bool> _answers = new("--answers")
     {
         Description = "Also answer every row greedily and compare with its own answer.",
@@ -72,13 +69,13 @@ internal sealed class EvaluateVerb : AdapterVerb
             }
 
             var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
-            var largest = batches.Max(b => b.SampleIndices.Sum(i => data.Eval[i].InputIds.Length));
             var prompts = wish is null ? [] : AnswerPrompt.FromRows(data.Eval, tokenizer);
             var room = prompts.Select(p => p.Prompt.Length + wish!.MaxNewTokens).DefaultIfEmpty(0).Max();
             var longest = Math.Max(data.Eval.Max(s => s.InputIds.Length), room);
             using var runtime = AdapterRuntime.Open(
-                What(config, adapter, longest, Math.Max(PassTokens, largest), session.Terminal) with
+                What(config, adapter, session.Terminal).WithRoomFor(data.Eval, batches) with
                 {
+                    MaxTokens = longest,
                     SideBySide = wish is null ? null : AnswerRun.Largest(prompts, wish.MaxNewTokens),
                 });
             var started = TimeProvider.System.GetTimestamp();

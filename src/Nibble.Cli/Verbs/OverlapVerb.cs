@@ -56,11 +56,6 @@ internal sealed class OverlapVerb : Verb
 
         var texts = arguments.GetRequiredValue(_texts);
         var drop = arguments.GetValue(_drop);
-        if (drop is not null && texts.Select(IsRows).Distinct().Count() > 1)
-        {
-            throw new UsageException("--drop writes one file: give it rows or plain text, not both.");
-        }
-
         var heldOut = arguments.GetRequiredValue(_heldOut);
         if (drop is not null && texts.Concat(heldOut).FirstOrDefault(input => IsSameFile(input, drop)) is { } taken)
         {
@@ -79,9 +74,6 @@ internal sealed class OverlapVerb : Verb
 
         return report.HeldOutRows > 0 && drop is null ? ExitCode.Failed : ExitCode.Ok;
     }
-
-    private static bool IsRows(string path) =>
-        Path.GetExtension(path).ToUpperInvariant() is ".JSON" or ".JSONL" or ".NDJSON";
 
     private static OverlapReport Drop(OverlapFinder finder, string[] texts, string path, CancellationToken stop)
     {

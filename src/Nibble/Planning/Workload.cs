@@ -33,7 +33,7 @@ public sealed record Workload(
             var (stepTokens, stepSamples) = (0, 0);
             foreach (var batch in order.GetStep(s).MicroBatches)
             {
-                var batchTokens = Tokens(data.Train, batch);
+                var batchTokens = batch.Tokens(data.Train);
                 micro = Math.Max(micro, batchTokens);
                 stepTokens += batchTokens;
                 stepSamples += batch.SampleIndices.Length;
@@ -44,7 +44,7 @@ public sealed record Workload(
             tokens += stepTokens;
         }
 
-        var evalTokens = evaluation.Select(b => Tokens(data.Eval, b)).ToArray();
+        var evalTokens = evaluation.Select(b => b.Tokens(data.Eval)).ToArray();
         return new Workload(
             micro, largest, (double)tokens / order.TotalSteps, samples,
             evalTokens.DefaultIfEmpty(0).Max(), data.Eval.Length,
@@ -61,7 +61,4 @@ public sealed record Workload(
         sequenceLength * microBatchSize, sequenceLength * microBatchSize * accumulation,
         sequenceLength * microBatchSize * accumulation, microBatchSize * accumulation,
         sequenceLength * microBatchSize, 0, 0, sequenceLength, 1, steps);
-
-    private static int Tokens(Sample[] samples, MicroBatch batch) =>
-        batch.SampleIndices.Sum(i => samples[i].InputIds.Length);
 }

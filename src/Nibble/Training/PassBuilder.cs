@@ -42,7 +42,7 @@ internal static class PassBuilder
 
         foreach (var microBatch in microBatches)
         {
-            var tokens = microBatch.SampleIndices.Sum(i => samples[i].InputIds.Length);
+            var tokens = microBatch.Tokens(samples);
             if (normalizePerMicroBatch || pendingTokens + tokens > passTokens)
             {
                 Flush();

@@ -53,6 +53,21 @@ public sealed class OverlapTests
     }
 
     [Fact]
+    public void Overlap_DropOfRowsAndText_ExitsWith2AndWritesNothing()
+    {
+        using var folder = new TemporaryFolder();
+        var (rows, text) = (folder.Write("train.jsonl", $"{Other}\n"), folder.Write("manual.txt", "a manual\n"));
+        var heldOut = folder.Write("val.jsonl", $"{Leaked}\n");
+        var clean = Path.Combine(folder.Path, "clean.jsonl");
+
+        var result = NibbleProcess.Run("overlap", rows, text, "--held-out", heldOut, "--drop", clean);
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("rows or plain text", result.Error);
+        Assert.Equal(3, Directory.GetFileSystemEntries(folder.Path).Length);
+    }
+
+    [Fact]
     public void Overlap_Folder_ExitsWith2AndSaysSo()
     {
         using var folder = new TemporaryFolder();

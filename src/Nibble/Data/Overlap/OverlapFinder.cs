@@ -78,16 +78,22 @@ public sealed class OverlapFinder
     /// <param name="keep">Gets what holds no held-out row: rows as lines of JSON, paragraphs with the blank lines after
     /// them. Null to look only.</param>
     /// <param name="cancellation">Ends the work early.</param>
-    /// <exception cref="DatasetException">A file cannot be read, or is not UTF-8 or JSON.</exception>
+    /// <exception cref="DatasetException">A file cannot be read, or is not UTF-8 or JSON; rows and plain text together
+    /// where something is kept.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was signalled.</exception>
     public OverlapReport Scan(
-        IEnumerable<string> texts, Stream? keep = null, CancellationToken cancellation = default)
+        IReadOnlyCollection<string> texts, Stream? keep = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
+        if (keep is not null && texts.Select(JsonRows.IsJson).Distinct().Count() > 1)
+        {
+            throw new DatasetException("What is kept becomes one file: expected rows or plain text, found both.");
+        }
+
         var tally = new OverlapTally(_index, _threshold);
         foreach (var path in texts)
         {
-            if (OverlapTexts.IsJson(path))
+            if (JsonRows.IsJson(path))
             {
                 ScanRows(path, tally, keep, cancellation);
             }
@@ -107,7 +113,7 @@ public sealed class OverlapFinder
         {
             cancellation.ThrowIfCancellationRequested();
             strings.Clear();
-            OverlapTexts.CollectAll(row.Value, row.Origin, strings);
+            row.AddStrings(strings);
             tally.Passage.Clear();
             foreach (var text in strings)
             {

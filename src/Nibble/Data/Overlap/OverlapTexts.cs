@@ -26,11 +26,6 @@ internal static class OverlapTexts
     private static readonly string[] _contentFields = ["content", "value"];
     private static readonly string[] _roleFields = ["role", "from"];
 
-    /// <summary>Whether a file is read as rows.</summary>
-    /// <param name="path">File.</param>
-    public static bool IsJson(string path) =>
-        Path.GetExtension(path).ToUpperInvariant() is ".JSON" or ".JSONL" or ".NDJSON";
-
     /// <summary>The parts of a held-out row: contents of its turns without the system's, or every string.</summary>
     /// <param name="row">Row.</param>
     /// <param name="parts">Takes them.</param>
@@ -52,47 +47,7 @@ internal static class OverlapTexts
             }
         }
 
-        CollectAll(row.Value, row.Origin, parts);
-    }
-
-    /// <summary>Every string of a value, names of fields left out.</summary>
-    /// <param name="value">JSON value.</param>
-    /// <param name="origin">File and line, for the message.</param>
-    /// <param name="texts">Takes them.</param>
-    public static void CollectAll(JsonElement value, string origin, List<string> texts)
-    {
-        switch (value.ValueKind)
-        {
-            case JsonValueKind.String:
-                try
-                {
-                    texts.Add(value.GetString()!);
-                }
-                catch (InvalidOperationException error)
-                {
-                    throw new DatasetException(
-                        $"{origin}: a string holds an escape that is half a surrogate pair, which is no character.",
-                        error);
-                }
-
-                break;
-            case JsonValueKind.Object:
-                foreach (var property in value.EnumerateObject())
-                {
-                    CollectAll(property.Value, origin, texts);
-                }
-
-                break;
-            case JsonValueKind.Array:
-                foreach (var item in value.EnumerateArray())
-                {
-                    CollectAll(item, origin, texts);
-                }
-
-                break;
-            default:
-                break;
-        }
+        row.AddStrings(parts);
     }
 
     /// <summary>The paragraphs of a text file; together they are the file with LF line ends.</summary>

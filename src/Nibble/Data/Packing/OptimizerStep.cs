@@ -2,7 +2,12 @@ namespace Nibble.Data.Packing;
 
 /// <summary>Samples that one forward and backward pass may take together.</summary>
 /// <param name="SampleIndices">Indices into the samples the order was made from, [rows].</param>
-public sealed record MicroBatch(int[] SampleIndices);
+public sealed record MicroBatch(int[] SampleIndices)
+{
+    /// <summary>Tokens of the pass.</summary>
+    /// <param name="samples">What the order was made from.</param>
+    public int Tokens(IReadOnlyList<Sample> samples) => SampleIndices.Sum(i => samples[i].InputIds.Length);
+}
 
 /// <summary>The micro-batches whose gradients make one update.</summary>
 /// <param name="Index">Step number from 0.</param>

@@ -62,8 +62,8 @@ internal static class DatasetFiles
 
         var files = Directory.EnumerateFiles(folder)
             .Where(file =>
-                Path.GetExtension(file).ToUpperInvariant() is ".JSONL" or ".JSON" or ".NDJSON" or ".CSV" or ".TXT"
-                or ".PARQUET")
+                JsonRows.IsJson(file)
+                || Path.GetExtension(file).ToUpperInvariant() is ".CSV" or ".TXT" or ".PARQUET")
             .Order(StringComparer.Ordinal).ToList();
         if (files.Count == 0)
         {

@@ -7,6 +7,11 @@ namespace Nibble.Data.Sources;
 /// character.</summary>
 internal static class JsonRows
 {
+    /// <summary>Whether a file is read as rows of JSON, by its name.</summary>
+    /// <param name="path">File.</param>
+    public static bool IsJson(string path) =>
+        Path.GetExtension(path).ToUpperInvariant() is ".JSON" or ".JSONL" or ".NDJSON";
+
     /// <summary>The rows, in memory bounded by the longest one.</summary>
     /// <param name="path">File.</param>
     public static IEnumerable<Row> Read(string path) => StartsWithBracket(path) ? ReadArray(path) : ReadLines(path);

@@ -21,6 +21,22 @@ internal sealed class Row(JsonElement value, string file, long line)
     public JsonElement? Find(string field) =>
         Value.TryGetProperty(field, out var found) && found.ValueKind != JsonValueKind.Null ? found : null;
 
+    /// <summary>Adds every string of the row at any depth, names of fields left out.</summary>
+    /// <param name="texts">Takes them.</param>
+    /// <exception cref="DatasetException">A string is no text.</exception>
+    public void AddStrings(List<string> texts)
+    {
+        try
+        {
+            AddStrings(Value, texts);
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new DatasetException(
+                $"{Origin}: a string holds an escape that is half a surrogate pair, which is no character.", error);
+        }
+    }
+
     /// <summary>A field that has to be there.</summary>
     /// <param name="field">Field name.</param>
     /// <param name="setting">What to change in the config when the field has another name, e.g. <c>field</c>.</param>
@@ -89,6 +105,32 @@ internal sealed class Row(JsonElement value, string file, long line)
             throw new DatasetException(
                 $"{Origin}: field '{field}' holds an escape that is half a surrogate pair, which is no character.",
                     error);
+        }
+    }
+
+    private static void AddStrings(JsonElement value, List<string> texts)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.String:
+                texts.Add(value.GetString()!);
+                break;
+            case JsonValueKind.Object:
+                foreach (var property in value.EnumerateObject())
+                {
+                    AddStrings(property.Value, texts);
+                }
+
+                break;
+            case JsonValueKind.Array:
+                foreach (var item in value.EnumerateArray())
+                {
+                    AddStrings(item, texts);
+                }
+
+                break;
+            default:
+                break;
         }
     }
 }

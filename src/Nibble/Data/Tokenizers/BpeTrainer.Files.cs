@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using Nibble.Data.Sources;
 
 namespace Nibble.Data.Tokenizers;
@@ -21,8 +20,7 @@ public static partial class BpeTrainer
         ArgumentNullException.ThrowIfNull(paths);
         foreach (var path in paths)
         {
-            var isJson = Path.GetExtension(path).ToUpperInvariant() is ".JSON" or ".JSONL" or ".NDJSON";
-            foreach (var text in isJson ? ReadRows(path) : ReadBlocks(path))
+            foreach (var text in JsonRows.IsJson(path) ? ReadRows(path) : ReadBlocks(path))
             {
                 yield return text;
             }
@@ -35,47 +33,11 @@ public static partial class BpeTrainer
         foreach (var row in JsonRows.Read(path))
         {
             texts.Clear();
-            try
-            {
-                Collect(row.Value, texts);
-            }
-            catch (InvalidOperationException error)
-            {
-                throw new DatasetException(
-                    $"{row.Origin}: a string holds an escape that is half a surrogate pair, which is no character.",
-                    error);
-            }
-
+            row.AddStrings(texts);
             foreach (var text in texts)
             {
                 yield return text;
             }
-        }
-    }
-
-    private static void Collect(JsonElement value, List<string> texts)
-    {
-        switch (value.ValueKind)
-        {
-            case JsonValueKind.String:
-                texts.Add(value.GetString()!);
-                break;
-            case JsonValueKind.Object:
-                foreach (var property in value.EnumerateObject())
-                {
-                    Collect(property.Value, texts);
-                }
-
-                break;
-            case JsonValueKind.Array:
-                foreach (var item in value.EnumerateArray())
-                {
-                    Collect(item, texts);
-                }
-
-                break;
-            default:
-                break;
         }
     }
 
