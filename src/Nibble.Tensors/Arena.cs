@@ -38,20 +38,38 @@ public sealed class Arena
     /// <param name="rows">Rows.</param>
     /// <param name="cols">Columns.</param>
     /// <exception cref="OutOfArenaException">The plan reserved less than is asked for.</exception>
-    public TensorView Allocate(DType type, int rows, int cols)
+    public TensorView Allocate(DType type, int rows, int cols) => AllocateAt(Used, type, rows, cols, out _);
+
+    /// <summary>A piece at a chosen place, which may be that of another piece: for memory whose lifetimes never
+    /// meet.</summary>
+    /// <param name="start">First byte, counted from the arena's; a multiple of <see cref="Alignment"/>, and at most
+    /// <see cref="Used"/>, which grows when the piece ends beyond it.</param>
+    /// <param name="type">Element type.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="cols">Columns.</param>
+    /// <param name="end">The byte after the piece, where another may start.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Another start.</exception>
+    /// <exception cref="OutOfArenaException">The plan reserved less than is asked for.</exception>
+    public TensorView AllocateAt(long start, DType type, int rows, int cols, out long end)
     {
+        if (start < 0 || start > Used || start % Alignment != 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(start), $"expected a multiple of {Alignment} in 0..{Used}, got {start}");
+        }
+
         var bytes = ((long)rows * cols * type.Size() + Alignment - 1) / Alignment * Alignment;
-        if (Used + bytes > Capacity)
+        if (start + bytes > Capacity)
         {
             throw new OutOfArenaException(
                 $"the memory plan reserved {Capacity} bytes; "
-                + $"{Used} are in use and {bytes} more were asked for [{rows}, {cols}] {type}");
+                + $"{start} are in use and {bytes} more were asked for [{rows}, {cols}] {type}");
         }
 
-        var view = new TensorView(_base + (nint)Used, type, rows, cols);
-        Used += bytes;
+        end = start + bytes;
+        Used = Math.Max(Used, end);
         Peak = Math.Max(Peak, Used);
-        return view;
+        return new TensorView(_base + (nint)start, type, rows, cols);
     }
 
     /// <summary>Returns everything handed out since <see cref="Used"/> read <paramref name="mark"/>.</summary>

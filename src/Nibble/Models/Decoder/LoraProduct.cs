@@ -76,7 +76,8 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
             return;
         }
 
-        var dropped = Gapless(buffers.Dropped, dx.Rows, group.In);
+        // The dropped-out input has been used: its scratch is free for the gradient of it.
+        var dropped = Gapless(scratch, dx.Rows, group.In);
         backend.MatMul(dxa, false, group.A, false, dropped);
         backend.Dropout(
             dropped, dx, dropout, place.Seed, place.Stream(layer, index), place.FirstToken, accumulate: true);

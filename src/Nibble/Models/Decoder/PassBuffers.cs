@@ -72,30 +72,30 @@ internal sealed class PassBuffers
     public required LayerActivations[] Layers { get; init; }
 
     /// <summary>[T, C]: output of o and of down before it joins the residual stream.</summary>
-    public required TensorView Projected { get; init; }
+    public TensorView Projected { get; private set; }
 
     /// <summary>[T, F]: gated activation.</summary>
-    public required TensorView Gated { get; init; }
+    public TensorView Gated { get; private set; }
 
     /// <summary>[T, C]: residual stream after the last layer.</summary>
-    public required TensorView Final { get; init; }
+    public TensorView Final { get; private set; }
 
     public required TensorView FinalRstd { get; init; }
 
     /// <summary>[T, C]: normed final stream.</summary>
-    public required TensorView FinalNormed { get; init; }
+    public TensorView FinalNormed { get; private set; }
 
     /// <summary>[chunk, C].</summary>
-    public required TensorView HeadRows { get; init; }
+    public TensorView HeadRows { get; private set; }
 
     /// <summary>[chunk, V].</summary>
-    public required TensorView Logits { get; init; }
+    public TensorView Logits { get; private set; }
 
-    /// <summary>Scratch for a group's dropped-out input and for its input gradient, [T, widest K];
-    /// none without dropout.</summary>
-    public required TensorView Dropped { get; init; }
+    /// <summary>Scratch for a group's dropped-out input and for that input's gradient, [T, widest K]; none without
+    /// dropout.</summary>
+    public TensorView Dropped { get; private set; }
 
-    public required BackwardBuffers? Backward { get; init; }
+    public BackwardBuffers? Backward { get; private set; }
 
     /// <summary>Takes the memory of a pass.</summary>
     /// <param name="config">Architecture.</param>
@@ -106,11 +106,10 @@ internal sealed class PassBuffers
     public static PassBuffers Allocate(
         ModelConfig config, LoraAdapters? lora, DType activation, in PassShape shape, Arena arena)
     {
-        var (t, c, f) = (shape.Tokens, config.HiddenSize, config.IntermediateSize);
+        var (t, c) = (shape.Tokens, config.HiddenSize);
         var statistic = activation == DType.F64 ? DType.F64 : DType.F32;
         TensorView Activation(int rows, int cols) => arena.Allocate(activation, rows, cols);
         var n = Math.Max(1, shape.TrainedTokens);
-        var chunk = Math.Min(n, shape.LogitsChunk);
         var layers = new LayerActivations[config.Layers];
         LayerActivations? shared = null;
         var sharedLayers = shape.Backward ? shape.RecomputedLayers : config.Layers;
@@ -133,9 +132,7 @@ internal sealed class PassBuffers
                     adapters?.Down is { } down ? Activation(t, down.RankSum) : TensorView.None);
         }
 
-        var dropout = lora is { Options.Dropout: > 0 } && shape.Backward;
-        var widest = lora is null ? 0 : lora.Layers.SelectMany(l => l.Groups).Select(g => g.In).DefaultIfEmpty(0).Max();
-        return new PassBuffers
+        var buffers = new PassBuffers
         {
             Ids = arena.Allocate(DType.I32, 1, t),
             Positions = arena.Allocate(DType.I32, 1, t),
@@ -143,16 +140,58 @@ internal sealed class PassBuffers
             TrainedIndex = arena.Allocate(DType.I32, 1, n),
             Targets = arena.Allocate(DType.I32, 1, n),
             Losses = arena.Allocate(statistic, 1, n),
-            Layers = layers,
-            Projected = Activation(t, c),
-            Gated = Activation(t, f),
-            Final = Activation(t, c),
             FinalRstd = arena.Allocate(statistic, t, 1),
-            FinalNormed = Activation(t, c),
-            HeadRows = Activation(chunk, c),
-            Logits = Activation(chunk, config.VocabularySize),
-            Dropped = dropout ? Activation(t, widest) : TensorView.None,
-            Backward = shape.Backward ? BackwardBuffers.Allocate(config, lora, activation, statistic, t, arena) : null,
+            Layers = layers,
+        };
+        buffers.TakeWorkspace(config, lora, activation, statistic, shape, new PassLifetimes(arena));
+        return buffers;
+    }
+
+    // Everything that is not needed all through the pass. The order matters to the sum alone: what is needed beside the
+    // most comes first.
+    private void TakeWorkspace(
+        ModelConfig config, LoraAdapters? lora, DType activation, DType statistic, PassShape shape,
+        PassLifetimes lifetimes)
+    {
+        const PassPhase LayerGradients = PassPhase.MlpBackward | PassPhase.AttentionBackward;
+        var (t, c, f) = (shape.Tokens, config.HiddenSize, config.IntermediateSize);
+        var chunk = Math.Min(Math.Max(1, shape.TrainedTokens), shape.LogitsChunk);
+        var groups = lora is null ? [] : lora.Layers.SelectMany(l => l.Groups).ToArray();
+        var dropout = lora is { Options.Dropout: > 0 } && shape.Backward;
+        TensorView Take(PassPhase lifetime, int rows, int cols) => lifetimes.Take(lifetime, activation, rows, cols);
+        TensorView Gradient(PassPhase lifetime, int cols) =>
+            shape.Backward ? Take(lifetime, t, cols) : TensorView.None;
+
+        Projected = Take(PassPhase.LayerForward | PassPhase.FinalNorm | PassPhase.Recompute, t, c);
+        var normed = Gradient(PassPhase.Head | PassPhase.FinalNormBackward | LayerGradients, c);
+        var stream = Gradient(PassPhase.FinalNormBackward | PassPhase.LayerBackward, c);
+        FinalNormed = Take(PassPhase.FinalNorm | PassPhase.Head, t, c);
+        Final = Take(PassPhase.FinalNorm | PassPhase.Head | PassPhase.FinalNormBackward, t, c);
+        Dropped = dropout
+            ? Take(PassPhase.LayerForward | PassPhase.LayerBackward, t, groups.Max(g => g.In))
+            : TensorView.None;
+        var loraGradient = Gradient(LayerGradients, groups.Select(g => g.RankSum).DefaultIfEmpty(0).Max());
+
+        // What is trained on down reads the gated activation again.
+        var trainsDown = lora is null || lora.Layers.Any(l => l.Down is not null);
+        Gated = Take(trainsDown ? PassPhase.LayerForward | PassPhase.MlpBackward : PassPhase.LayerForward, t, f);
+        var gated = Gradient(PassPhase.MlpBackward, f);
+        var attention = Gradient(PassPhase.AttentionBackward, config.QueryWidth);
+        var qkv = Gradient(PassPhase.AttentionBackward, config.QkvWidth);
+        var delta = shape.Backward
+            ? lifetimes.Take(PassPhase.AttentionBackward, statistic, config.Heads, t)
+            : TensorView.None;
+        HeadRows = Take(PassPhase.Head, chunk, c);
+        Logits = Take(PassPhase.Head, chunk, config.VocabularySize);
+        Backward = !shape.Backward ? null : new BackwardBuffers
+        {
+            Stream = stream,
+            Normed = normed,
+            Qkv = qkv,
+            Attention = attention,
+            Gated = gated,
+            Delta = delta,
+            Lora = loraGradient,
         };
     }
 
@@ -230,27 +269,4 @@ internal sealed class BackwardBuffers
 
     /// <summary>[T, widest ΣR]: gradient of x Aᵀ; none without adapters.</summary>
     public required TensorView Lora { get; init; }
-
-    /// <summary>[T, widest K]: gradient of a dropped-out input; none without dropout.</summary>
-    public required TensorView Dropped { get; init; }
-
-    public static BackwardBuffers Allocate(
-        ModelConfig config, LoraAdapters? lora, DType activation, DType statistic, int t, Arena arena)
-    {
-        TensorView Activation(int cols) => cols == 0 ? TensorView.None : arena.Allocate(activation, t, cols);
-        var groups = lora is null ? [] : lora.Layers.SelectMany(l => l.Groups).ToArray();
-        return new BackwardBuffers
-        {
-            Stream = Activation(config.HiddenSize),
-            Normed = Activation(config.HiddenSize),
-            Qkv = Activation(config.QkvWidth),
-            Attention = Activation(config.QueryWidth),
-            Gated = Activation(config.IntermediateSize),
-            Delta = arena.Allocate(statistic, config.Heads, t),
-            Lora = Activation(groups.Select(g => g.RankSum).DefaultIfEmpty(0).Max()),
-            Dropped = lora is { Options.Dropout: > 0 }
-                ? Activation(groups.Select(g => g.In).DefaultIfEmpty(0).Max())
-                : TensorView.None,
-        };
-    }
 }
