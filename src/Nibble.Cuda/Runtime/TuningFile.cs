@@ -7,7 +7,7 @@ namespace Nibble.Cuda.Runtime;
 
 /// <summary>
 /// Product kernels chosen by timing, one line per class of shapes: class, tab, 64 bytes in hexadecimal. One file per
-/// card, library version and workspace size, because a choice means nothing elsewhere.
+/// card, library version, workspace size and number of proposals, because a choice means nothing elsewhere.
 /// </summary>
 internal sealed class TuningFile
 {
@@ -16,10 +16,10 @@ internal sealed class TuningFile
     private readonly string _path;
     private readonly Dictionary<string, string> _choices;
 
-    internal TuningFile(string folder, string card, long version, long workspaceBytes)
+    internal TuningFile(string folder, string card, long version, long workspaceBytes, int proposals)
     {
         var name = string.Concat(card.Select(c => char.IsAsciiLetterOrDigit(c) ? char.ToLowerInvariant(c) : '-'));
-        _path = Path.Combine(folder, $"products-{name}-{version}-{workspaceBytes >> 20}.tsv");
+        _path = Path.Combine(folder, $"products-{name}-{version}-{workspaceBytes >> 20}-{proposals}.tsv");
         _choices = Read();
     }
 

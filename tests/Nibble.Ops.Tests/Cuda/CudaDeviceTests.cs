@@ -113,13 +113,14 @@ public sealed class CudaDeviceTests
         {
             var kind = new Product(
                 View(320, 64), false, View(128, 64), true, View(320, 128), TensorView.None, 1, false).Class;
-            Assert.Null(new TuningFile(folder, "A Card", 130000, 32 << 20).Find(kind));
-            new TuningFile(folder, "A Card", 130000, 32 << 20).Add(kind, AlgorithmOf(7));
-            new TuningFile(folder, "A Card", 130000, 32 << 20).Add(kind with { Rows = 640 }, AlgorithmOf(9));
-            var file = new TuningFile(folder, "A Card", 130000, 32 << 20);
+            Assert.Null(new TuningFile(folder, "A Card", 130000, 32 << 20, 8).Find(kind));
+            new TuningFile(folder, "A Card", 130000, 32 << 20, 8).Add(kind, AlgorithmOf(7));
+            new TuningFile(folder, "A Card", 130000, 32 << 20, 8).Add(kind with { Rows = 640 }, AlgorithmOf(9));
+            var file = new TuningFile(folder, "A Card", 130000, 32 << 20, 8);
             Assert.Equal(7ul, First(file.Find(kind)!.Value));
             Assert.Equal(9ul, First(file.Find(kind with { Rows = 640 })!.Value));
-            Assert.Null(new TuningFile(folder, "A Card", 130001, 32 << 20).Find(kind));
+            Assert.Null(new TuningFile(folder, "A Card", 130001, 32 << 20, 8).Find(kind));
+            Assert.Null(new TuningFile(folder, "A Card", 130000, 32 << 20, 9).Find(kind));
         }
         finally
         {
