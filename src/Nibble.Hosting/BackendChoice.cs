@@ -84,7 +84,7 @@ public sealed class BackendChoice : IDisposable
     public static DeviceTraits AssumedGpuTraits(EngineOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return GpuTraits(9, 132, options.MemoryLimitBytes ?? (78 * Gib), 580L << 20);
+        return GpuTraits(9, 132, options.MemoryLimitBytes ?? (78 * Gib), 316L << 20);
     }
 
     /// <inheritdoc/>

@@ -16,6 +16,7 @@ internal static unsafe partial class Driver
     internal const int HostAllocDeviceMap = 2;
     internal const int StreamNonBlocking = 1;
     internal const int EventDisableTiming = 2;
+    internal const int LimitStackSize = 0;
     internal const int ErrorOutOfMemory = 2;
 
     [LibraryImport(Library, EntryPoint = "cuInit")]
@@ -47,6 +48,12 @@ internal static unsafe partial class Driver
 
     [LibraryImport(Library, EntryPoint = "cuDevicePrimaryCtxRelease_v2")]
     internal static partial int DevicePrimaryCtxRelease(int device);
+
+    [LibraryImport(Library, EntryPoint = "cuDevicePrimaryCtxGetState")]
+    internal static partial int DevicePrimaryCtxGetState(int device, out uint flags, out int active);
+
+    [LibraryImport(Library, EntryPoint = "cuCtxSetLimit")]
+    internal static partial int CtxSetLimit(int limit, nuint value);
 
     [LibraryImport(Library, EntryPoint = "cuCtxSetCurrent")]
     internal static partial int CtxSetCurrent(nint context);

@@ -37,8 +37,17 @@ internal sealed unsafe class CudaContext : IDisposable
         _synchronizeLaunches = options.SynchronizeLaunches;
         CudaException.Check(Driver.DeviceGet(out _device, options.Device));
         Usage = new MemoryUsage(_device);
+        CudaException.Check(Driver.DevicePrimaryCtxGetState(_device, out _, out var active));
         CudaException.Check(Driver.DevicePrimaryCtxRetain(out _context, _device));
         MakeCurrent();
+        if (active == 0)
+        {
+            // The driver sets aside 1 KiB of stack for every thread that the card can hold: 264 MiB of an H100. Only
+            // recursion needs that: what a kernel is compiled to take is added when it is first launched. A context
+            // that someone else has in use keeps its limit, and where the driver refuses nothing is lost.
+            _ = Driver.CtxSetLimit(Driver.LimitStackSize, 0);
+        }
+
         CudaException.Check(Driver.StreamCreate(out var stream, Driver.StreamNonBlocking));
         Stream = stream;
         SharedBytesPerBlock = CudaDevice.Attribute(_device, Driver.AttributeSharedPerBlockOptin);
