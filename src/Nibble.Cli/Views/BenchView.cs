@@ -68,7 +68,7 @@ internal static class BenchView
         var text = new StringBuilder();
         text.Append($"# Training steps on {rows[0].Result.Device}\n\nMade by `{command}` on {date}. ");
         text.Append("Synthetic weights and rows, the real trainer; `floor` is the useful matrix work ");
-        text.Append("at the rate of a large bf16 product measured in the same run.\n\n");
+        text.Append("at the rate that a large bf16 product holds for half a second right after the steps.\n\n");
         text.Append("| run | s / step | tokens/s | floor, s | matrix share | device memory, GiB (ledger) | plan |\n");
         text.Append("|---|---|---|---|---|---|---|\n");
         foreach (var (title, r) in rows)
