@@ -8,11 +8,12 @@
 #   head64   one QLoRA step of the example model, heads of 64, dropout
 #   head128  one QLoRA step of a new model with heads of 128, dropout, sequences of several tiles
 #   full     one step of every parameter of that model
-#   ops-*    the op cases, in both activation types
-# Only kernels of src/Nibble.Cuda are instrumented, and under racecheck cuBLASLt's nvjet kernels, which crash the tool
-# (2025.3) when they run uninstrumented beside others. What it says of those is counted and not judged: they hand shared
-# memory over in ways that it does not follow. TOOLS, OPS and LIMIT (seconds a run) narrow the runs; logs go to $LOGS or
-# a temporary folder. Exits 1 when a tool reports anything of ours, or a run does not get to its end.
+#   ops-*    the op cases
+# Only kernels of src/Nibble.Cuda are instrumented, and under racecheck cuBLASLt's nvjet kernels, one launch at a time:
+# the tool (2025.3) fails when those run uninstrumented, or beside others. What it says of them is counted and not
+# judged: they hand shared memory over in ways that it does not follow. TOOLS, OPS and LIMIT (seconds a run) narrow the
+# runs; logs go to $LOGS or a temporary folder. Exits 1 when a tool reports anything of ours, or a run does not get to
+# its end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=${TOOLS:-racecheck,memcheck}
@@ -62,15 +63,14 @@ failed=0
 # One run under each tool, in its own log. It is ended where the adapter is validated: that generates token by token,
 # which takes minutes under a tool.
 check() {
-    local name=$1 tool log found others kernels started pid
+    local name=$1 tool log found others options started pid
     shift
     for tool in ${tools//,/ }; do
         log=$logs/$tool-$name.txt
         started=$SECONDS
-        kernels=$filter
-        [ "$tool" != racecheck ] || kernels=$filter,kns=nvjet
-        setsid timeout "$limit" compute-sanitizer --tool "$tool" --kernel-name "$kernels" "$nibble" "$@" \
-            > "$log" 2>&1 &
+        options=(--kernel-name "$filter")
+        [ "$tool" != racecheck ] || options=(--kernel-name "$filter,kns=nvjet" --force-blocking-launches)
+        setsid timeout "$limit" compute-sanitizer --tool "$tool" "${options[@]}" "$nibble" "$@" > "$log" 2>&1 &
         pid=$!
         while kill -0 "$pid" 2> /dev/null; do
             if grep -q '^writing and validating' "$log"; then
