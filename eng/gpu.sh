@@ -2,7 +2,8 @@
 # Builds what runs on a GPU machine that has a driver and nothing else: no SDK, no .NET.
 #
 #   eng/gpu.sh            publish/gpu/nibble: the program as one file (trimmed, ReadyToRun, linux-x64)
-#   eng/gpu.sh --tests    also publish/gpu/ops-tests.tgz: every op case against the reference, on every backend there
+#   eng/gpu.sh --tests    also publish/gpu/tests.tar.xz: every op case against the reference, and whole models and
+#                         training runs against the goldens, on every backend there
 #   eng/gpu.sh --quality  also publish/gpu/quality: bench/Nibble.Quality as one file
 #
 # Prints the commands to run on that machine. NVRTC and cuBLASLt are searched for as `nibble doctor` says;
@@ -15,11 +16,13 @@ dotnet publish src/Nibble.Cli/Nibble.Cli.csproj -c Release -r linux-x64 --self-c
     -p:PublishSingleFile=true -p:PublishTrimmed=true -p:PublishReadyToRun=true -p:DebugType=none
 rm -f "$out"/*.xml
 if [ "${1:-}" = --tests ]; then
-    tests=$out/ops-tests
-    dotnet publish tests/Nibble.Ops.Tests/Nibble.Ops.Tests.csproj -c Release -r linux-x64 --self-contained \
-        -o "$tests" -v quiet --nologo
-    tar -czf "$tests.tgz" -C "$out" ops-tests
-    rm -rf "$tests"
+    # One folder: both bring the same runtime.
+    for project in Nibble.Ops.Tests Nibble.Tests; do
+        dotnet publish "tests/$project/$project.csproj" -c Release -r linux-x64 --self-contained \
+            -o "$out/tests" -v quiet --nologo -p:DebugType=none
+    done
+    tar -C "$out" -cf - tests | xz -T0 -6 > "$out/tests.tar.xz"
+    rm -rf "$out/tests"
 fi
 if [ "${1:-}" = --quality ]; then
     # Not trimmed: its charts and its JSON go through reflection.
@@ -36,5 +39,6 @@ if [ "${1:-}" = --quality ]; then
     echo "  $out/quality study --device cuda --out out/study --write docs"
 fi
 if [ "${1:-}" = --tests ]; then
-    echo "  tar -xzf $out/ops-tests.tgz -C $out && $out/ops-tests/Nibble.Ops.Tests"
+    echo "  tar -xJf $out/tests.tar.xz -C $out && $out/tests/Nibble.Ops.Tests"
+    echo "  $out/tests/Nibble.Tests -class 'Nibble.Tests.Models.*'"
 fi

@@ -1,7 +1,7 @@
 using Nibble.Cpu;
 using Nibble.Cpu.Simd;
-using Nibble.Cuda;
 using Nibble.Tensors;
+using Nibble.Testing;
 
 namespace Nibble.Ops.Tests;
 
@@ -16,9 +16,6 @@ internal static class TestBackends
     private const string CudaPrefix = "cuda ";
 
     private static readonly DType[] CudaTypes = [DType.BF16, DType.F32];
-
-    // Asking for a card that is not there costs a library search: once is enough.
-    private static string? _cudaMissing;
 
     /// <summary>The CPU as a user gets it, or as NIBBLE_CPU_ISA forces it.</summary>
     public static string DefaultCpu { get; } = CpuPrefix + InstructionSets.Name(InstructionSets.Choose());
@@ -37,29 +34,11 @@ internal static class TestBackends
         "reference" => new ReferenceBackend(),
         _ when name.StartsWith(CpuPrefix, StringComparison.Ordinal) => OpenCpu(name, 2),
         _ when name.StartsWith(CudaPrefix, StringComparison.Ordinal) =>
-            OpenCard(CudaTypes.Single(t => CudaPrefix + t == name)),
+            TestCards.Open(CudaTypes.Single(t => CudaPrefix + t == name)),
         _ => throw new ArgumentException($"expected a name of {nameof(TestBackends)}, got {name}"),
     };
 
     /// <summary>A CPU with a number of threads.</summary>
     public static IBackend OpenCpu(string name, int threads) =>
         new CpuBackend(threads, InstructionSets.Available.Single(s => CpuPrefix + InstructionSets.Name(s) == name));
-
-    private static CudaBackend OpenCard(DType activations)
-    {
-        if (_cudaMissing is null)
-        {
-            try
-            {
-                return new CudaBackend(new CudaOptions { ActivationType = activations });
-            }
-            catch (CudaUnavailableException missing)
-            {
-                _cudaMissing = missing.Message;
-            }
-        }
-
-        Assert.Skip(_cudaMissing);
-        throw new InvalidOperationException("Skip returned");
-    }
 }
