@@ -49,3 +49,7 @@ public partial interface IBackend : IDisposable
 /// <summary>The device refused an allocation.</summary>
 /// <param name="message">Asked for, free, and what to do.</param>
 public sealed class OutOfDeviceMemoryException(string message) : Exception(message);
+
+/// <summary>A device, its driver or a library of it failed at something it had accepted.</summary>
+/// <param name="message">What failed, how, and what to do.</param>
+public class DeviceFailureException(string message) : Exception(message);

@@ -26,6 +26,7 @@ internal sealed record Failure(int Code, string Message)
     public static Failure Of(Exception error)
     {
         var cause = error is AggregateException { InnerExceptions: [var only] } ? only : error;
+        var hint = Surroundings.Debug ? "" : $" ({Surroundings.DebugVariable}=1 shows where)";
         var known = cause switch
         {
             UsageException or ConfigException or DatasetException or TokenizerException or ChatTemplateException
@@ -36,11 +37,10 @@ internal sealed record Failure(int Code, string Message)
             OperationCanceledException => new Failure(ExitCode.Interrupted, "interrupted."),
             CheckpointException or TrainingException or StorageException =>
                 new Failure(ExitCode.Failed, cause.Message),
+            DeviceFailureException =>
+                new Failure(ExitCode.Failed, $"the device failed: {cause.Message}{hint}"),
             _ when StorageException.Concerns(cause) => new Failure(ExitCode.Failed, cause.Message),
-            _ => new Failure(
-                ExitCode.Failed,
-                $"internal error, {cause.GetType().Name}: {cause.Message}"
-                + (Surroundings.Debug ? "" : $" ({Surroundings.DebugVariable}=1 shows where)")),
+            _ => new Failure(ExitCode.Failed, $"internal error, {cause.GetType().Name}: {cause.Message}{hint}"),
         };
         return Surroundings.Debug ? known with { Message = $"{known.Message}\n{cause}" } : known;
     }

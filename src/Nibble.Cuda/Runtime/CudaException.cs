@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 using Nibble.Cuda.Interop;
+using Nibble.Tensors;
 
 namespace Nibble.Cuda;
 
 /// <summary>A call into NVIDIA's libraries failed.</summary>
-public sealed class CudaException : Exception
+public sealed class CudaException : DeviceFailureException
 {
     /// <summary>Records a failed call.</summary>
     /// <param name="call">The call.</param>
