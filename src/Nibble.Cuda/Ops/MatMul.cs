@@ -38,10 +38,10 @@ public sealed partial class CudaBackend
         Multiply(new Product(a, transposeA, b, transposeB, c, TensorView.None, alpha, accumulate));
     }
 
-    // The kernels for short sums, the library, and the plain kernel where neither can.
+    // The kernels for thin operands and short sums, the library, and the plain kernel where neither can.
     private void Multiply(in Product product)
     {
-        if (!TryOuter(product) && (product.Depth == 0 || !_products.TryRun(product)))
+        if (!TryThin(product) && !TryOuter(product) && (product.Depth == 0 || !_products.TryRun(product)))
         {
             MultiplyPlain(product);
         }

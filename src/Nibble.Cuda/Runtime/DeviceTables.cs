@@ -9,6 +9,9 @@ internal sealed class DeviceTables : IDisposable
     /// <summary>Most partial sums of one reduction.</summary>
     internal const int Partials = 1024;
 
+    /// <summary>Tickets there are.</summary>
+    internal const int MaxTickets = 256;
+
     private const int Slot = 256 * sizeof(float);
 
     private readonly DeviceMemory _memory;
@@ -16,7 +19,7 @@ internal sealed class DeviceTables : IDisposable
 
     internal DeviceTables(CudaContext context, StagingRing staging)
     {
-        _memory = context.Allocate((10 * Slot) + (Partials * sizeof(double)), MemoryKind.Device);
+        _memory = context.Allocate((11 * Slot) + (Partials * sizeof(double)), MemoryKind.Device);
         Nf4Values = Take(staging, MemoryMarshal.AsBytes(CodeTables.Values(FourBitCode.Nf4)));
         Fp4Values = Take(staging, MemoryMarshal.AsBytes(CodeTables.Values(FourBitCode.Fp4)));
         Nf4Boundaries = Take(staging, MemoryMarshal.AsBytes(CodeTables.Nf4Boundaries));
@@ -26,6 +29,7 @@ internal sealed class DeviceTables : IDisposable
         Unsigned = Take(staging, MemoryMarshal.AsBytes(CodeTables.Unsigned));
         SignedBoundaries = Take(staging, MemoryMarshal.AsBytes(CodeTables.SignedBoundaries));
         UnsignedBoundaries = Take(staging, MemoryMarshal.AsBytes(CodeTables.UnsignedBoundaries));
+        Tickets = Take(staging, []);
         PartialSums = Take(staging, []);
     }
 
@@ -50,6 +54,12 @@ internal sealed class DeviceTables : IDisposable
     /// <summary>F64, <see cref="Partials"/> of them; also scratch of single values between two launches of one
     /// op.</summary>
     internal nint PartialSums { get; }
+
+    /// <summary>
+    /// Counters of blocks that have left their part of a sum, U32, <see cref="MaxTickets"/> of them: 0 between two
+    /// launches.
+    /// </summary>
+    internal nint Tickets { get; }
 
     internal long Bytes => _memory.Bytes;
 

@@ -72,6 +72,14 @@ internal static class MatMulCases
         Tuned(false), Tuned(true),
         // Short sums into many columns, as adapters have them: edges inside a block of the kernel made for them.
         .. Short(70, 264, 24), .. Short(65, 392, 8), .. Short(130, 392, 64), .. Short(8, 272, 40),
+        // Long sums into few columns, and sums over tokens with few columns, as adapters have them: tiles, splits and
+        // ranks of the kernels made for them, between columns that are not theirs.
+        .. Rows(1, 264, 8), .. Rows(3, 1000, 4), .. Rows(17, 520, 24), .. Rows(63, 328, 12), .. Rows(65, 2056, 24),
+        .. Rows(320, 264, 8), .. Rows(33, 3080, 16), .. Rows(70, 520, 64), .. Rows(1000, 264, 16),
+        .. Rows(1000, 1288, 5),
+        .. Tokens(1, 264, 8), .. Tokens(3, 72, 4), .. Tokens(17, 520, 24), .. Tokens(63, 136, 12),
+        .. Tokens(65, 392, 8), .. Tokens(320, 264, 24), .. Tokens(320, 40, 22), .. Tokens(1000, 200, 16),
+        .. Tokens(601, 72, 64),
         .. Adapter(0, 64, 16), .. Adapter(1, 64, 8), .. Adapter(7, 33, 5), .. Adapter(40, 96, 16),
     ];
 
@@ -111,6 +119,26 @@ internal static class MatMulCases
         }
     }
 
+    private static IEnumerable<OpCase> Rows(int t, int k, int r)
+    {
+        foreach (var tb in new[] { false, true })
+        {
+            var name = $"T={t} K={k} R={r}{(tb ? " bᵀ" : "")}, thin rows";
+            yield return new("MatMul", name, s => Thin(s, t, r, k, false, tb, false, 0.5f, false));
+            yield return new("MatMul", $"{name}, added", s => Thin(s, t, r, k, false, tb, false, 1, true));
+        }
+    }
+
+    private static IEnumerable<OpCase> Tokens(int t, int w, int r)
+    {
+        foreach (var (m, n) in new[] { (w, r), (r, w) })
+        {
+            var name = $"T={t} M={m} N={n}, sums over tokens";
+            yield return new("MatMul", name, s => Thin(s, m, n, t, true, false, true, -0.5f, false));
+            yield return new("MatMul", $"{name}, added", s => Thin(s, m, n, t, true, false, true, 2, true));
+        }
+    }
+
     private static OpCase[] Adapter(int t, int c, int r) =>
         new OpCase("MatMul", $"LoRA T={t} C={c} R={r}", s => Adapter(s, t, c, r)) { HasGradient = true }
             .InBothLayouts();
@@ -126,6 +154,19 @@ internal static class MatMulCases
             : s.Fresh(real ? s.Real : s.Activation, m, n);
         s.Expect("c", c, new Tolerance(ToleranceClass.Product, k + 1));
         s.Backend.MatMul(a, ta, b, tb, c, alpha, accumulate);
+    }
+
+    // Operands are ranges of wider matrices, at 16 bytes where their width allows it; the whole of c is compared.
+    private static void Thin(
+        OpScope s, int m, int n, int k, bool ta, bool tb, bool real, float alpha, bool accumulate)
+    {
+        const int left = 8, around = 24;
+        var (aCols, bCols) = (ta ? m : k, tb ? k : n);
+        var a = s.Input("a", ta ? k : m, aCols + around).ColRange(left, aCols);
+        var b = s.Input("b", tb ? n : k, bCols + around).ColRange(left, bCols);
+        var c = real ? s.RealInput("c", s.Normal(m, n + around)) : s.Input("c", m, n + around);
+        s.Expect("c", c, new Tolerance(ToleranceClass.Product, k + 1));
+        s.Backend.MatMul(a, ta, b, tb, c.ColRange(left, n), alpha, accumulate);
     }
 
     private static void MultiplyReal(OpScope s, int m, int n, int k, bool ta, bool tb)
