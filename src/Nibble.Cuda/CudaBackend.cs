@@ -5,9 +5,9 @@ using Nibble.Tensors;
 namespace Nibble.Cuda;
 
 /// <summary>
-/// The ops on one NVIDIA card of compute capability 8.0 or later. Ops are enqueued on one stream and nothing but
-/// <see cref="Download"/>, <see cref="Synchronize"/>, <see cref="QuantizeAbsMax"/> and the first products of a new
-/// shape class wait. Kernels follow the type of their views: BF16 or F32 with F32 arithmetic.
+/// The ops on one NVIDIA card of compute capability 8.0 or later. Ops are enqueued on one stream, transfers beside them
+/// on another, and nothing but <see cref="Download"/>, <see cref="Synchronize"/>, <see cref="QuantizeAbsMax"/> and the
+/// first products of a new shape class wait. Kernels follow the type of their views: BF16 or F32 with F32 arithmetic.
 /// </summary>
 public sealed unsafe partial class CudaBackend : IBackend
 {

@@ -32,6 +32,9 @@ public sealed record SessionLayout
     /// <summary>Bytes for passes.</summary>
     public required long PassBytes { get; init; }
 
+    /// <summary>Bytes of pinned host memory for passes.</summary>
+    public long PassHostBytes { get; init; }
+
     /// <summary>Layers whose quantised weights also stay dequantised.</summary>
     public int ResidentLayers { get; init; }
 
@@ -44,6 +47,8 @@ public sealed class ModelSession : IDisposable
 {
     private readonly DeviceMemory _memory;
     private readonly DeviceMemory? _hostTable;
+    private readonly DeviceMemory? _passHost;
+    private readonly Arena? _hostArena;
 
     /// <summary>Takes the memory; <see cref="Load"/> fills it.</summary>
     /// <param name="backend">Device; not owned.</param>
@@ -55,6 +60,8 @@ public sealed class ModelSession : IDisposable
         (Backend, Layout) = (backend, layout);
         var counting = new Pieces(backend, layout, Arena.Counting(), null);
         _hostTable = layout.TableOnHost ? backend.Allocate(TableBytes(layout), MemoryKind.PinnedHost) : null;
+        _passHost = layout.PassHostBytes > 0 ? backend.Allocate(layout.PassHostBytes, MemoryKind.PinnedHost) : null;
+        _hostArena = _passHost is null ? null : new Arena(_passHost);
         _memory = backend.Allocate(counting.Arena.Peak + layout.PassBytes);
         var pieces = new Pieces(backend, layout, new Arena(_memory), _hostTable is null ? null : new Arena(_hostTable));
         (Arena, Weights, Lora, Full, Optimizer) =
@@ -65,7 +72,7 @@ public sealed class ModelSession : IDisposable
         }
 
         (_resident, _rope) = (pieces.Resident, pieces.Rope);
-        Decoder = new DecoderModel(backend, Weights, Lora, pieces.Rope, Full);
+        Decoder = OnBackend(backend);
         RopeTable.Fill(backend, layout.Model.Rope, pieces.Rope);
     }
 
@@ -127,7 +134,8 @@ public sealed class ModelSession : IDisposable
     /// <summary>The same graph over the same memory, its ops going through another
     /// backend that wraps this one's.</summary>
     /// <param name="wrapper">Wrapper of <see cref="Backend"/>.</param>
-    internal DecoderModel OnBackend(IBackend wrapper) => new(wrapper, Weights, Lora, _rope, Full);
+    internal DecoderModel OnBackend(IBackend wrapper) =>
+        new(wrapper, Weights, Lora, _rope, Full) { HostArena = _hostArena };
 
     /// <summary>Dequantises the layers that stay resident.</summary>
     public void MakeResident()
@@ -188,6 +196,7 @@ public sealed class ModelSession : IDisposable
         Backend.DequantizationScratch = TensorView.None;
         _memory.Dispose();
         _hostTable?.Dispose();
+        _passHost?.Dispose();
     }
 
     private static long TableBytes(SessionLayout layout) =>

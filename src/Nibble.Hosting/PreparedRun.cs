@@ -148,6 +148,7 @@ public sealed class PreparedRun : IDisposable
         Positions = Workload.LongestSample + Math.Max(Config.Evaluation.MaxNewTokens, SampleGeneration.MaxNewTokens),
         PassBytes = Math.Max(Plan.PassBytes, GenerationBytes()) + (Timeline.LoggingSteps * 16L)
             + (16 * Arena.Alignment),
+        PassHostBytes = Plan.PassHostBytes,
         ResidentLayers = Plan.ResidentLayers,
         TableOnHost = Plan.TableOnHost && !Model.TiedHead,
     };

@@ -84,8 +84,8 @@ public static class StepTrace
         {
             var batch = new Batch([row]);
             session.Decoder.Run(
-                batch, DecoderModel.Shape(batch, run.Plan.LogitsChunk, run.Plan.RecomputedLayers, backward: true),
-                session.Arena, 1.0 / trained, new DropoutPlace((ulong)(uint)run.Config.Seed, 0, first), total);
+                batch, run.Plan.TrainingShape(batch), session.Arena, 1.0 / trained,
+                new DropoutPlace((ulong)(uint)run.Config.Seed, 0, first), total);
             first += row.InputIds.Length;
         }
 

@@ -20,5 +20,6 @@ public static class OpCases
         .. CrossEntropyCases.All,
         .. AttentionCases.All,
         .. AdamWCases.All,
+        .. TransferCases.All,
     ];
 }

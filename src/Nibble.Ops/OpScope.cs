@@ -137,9 +137,10 @@ public sealed class OpScope : IDisposable
 
     /// <summary>Memory for types that take an arena.</summary>
     /// <param name="bytes">Size.</param>
-    public Arena Arena(long bytes)
+    /// <param name="kind">Where.</param>
+    public Arena Arena(long bytes, MemoryKind kind = MemoryKind.Device)
     {
-        var memory = Backend.Allocate(bytes);
+        var memory = Backend.Allocate(bytes, kind);
         _memory.Add(memory);
         return new Arena(memory);
     }

@@ -45,6 +45,32 @@ public static class Guard
             throw new ShapeException($"{name}: expected rows without gaps, got {view}");
         }
     }
+
+    /// <summary>Requires the two ends of a copy: gapless, of one shape and type.</summary>
+    /// <param name="from">Source.</param>
+    /// <param name="to">Destination.</param>
+    /// <exception cref="ShapeException">They differ or have gaps.</exception>
+    public static void Transfer(TensorView from, TensorView to)
+    {
+        Contiguous(from);
+        Contiguous(to);
+        Type(to, from.DType);
+        Shape(to, from.Rows, from.Cols);
+    }
+
+    /// <summary>Requires a transfer that was started.</summary>
+    /// <param name="transfer">The argument.</param>
+    /// <param name="started">Transfers that the backend has started.</param>
+    /// <exception cref="ArgumentException">It was not.</exception>
+    public static void Started(Transfer transfer, long started)
+    {
+        if (transfer.Number < 0 || transfer.Number > started)
+        {
+            throw new ArgumentException(
+                $"expected one of the {started} transfers of this backend, got number {transfer.Number}",
+                nameof(transfer));
+        }
+    }
 }
 
 /// <summary>An op was called with shapes or types that do not go together.</summary>

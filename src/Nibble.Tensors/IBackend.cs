@@ -2,9 +2,10 @@ namespace Nibble.Tensors;
 
 /// <summary>
 /// A device: its memory and its ops. One file per op under <c>Ops/</c> adds to this interface, so a backend without a
-/// twin does not compile. Ops are enqueued in call order and run in that order; <see cref="Synchronize"/> and
-/// <see cref="Download"/> wait. An instance is used by one thread at a time. The same calls give the same bits. Every
-/// op accepts strided views unless it says otherwise, and empty ones (zero rows).
+/// twin does not compile. Ops are enqueued in call order and run in that order, <see cref="Offload"/> and
+/// <see cref="Fetch"/> beside them; <see cref="Synchronize"/> and <see cref="Download"/> wait. An instance is used by
+/// one thread at a time. The same calls give the same bits. Every op accepts strided views unless it says otherwise,
+/// and empty ones (zero rows).
 /// </summary>
 public partial interface IBackend : IDisposable
 {

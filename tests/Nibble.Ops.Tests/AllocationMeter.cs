@@ -140,6 +140,22 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
 
     public void RefreshCompute(ParameterSet parameters) => Measure(() => inner.RefreshCompute(parameters));
 
+    public Transfer Offload(TensorView x, TensorView host)
+    {
+        var transfer = default(Transfer);
+        Measure(() => transfer = inner.Offload(x, host));
+        return transfer;
+    }
+
+    public Transfer Fetch(TensorView host, TensorView y)
+    {
+        var transfer = default(Transfer);
+        Measure(() => transfer = inner.Fetch(host, y));
+        return transfer;
+    }
+
+    public void Await(Transfer transfer) => Measure(() => inner.Await(transfer));
+
     private void Measure(Action call, [CallerMemberName] string op = "")
     {
         CalledOps.Add(op);

@@ -153,11 +153,16 @@ internal static class PlanView
                 $"up to {Words.Count(plan.PassTokens)} tokens; logits of {plan.LogitsChunk} positions at a time; "
                 + (plan.RecomputedLayers == 0
                     ? "nothing recomputed"
-                    : $"{plan.RecomputedLayers} of {layers} layers recomputed"))
+                    : $"{plan.RecomputedLayers} of {layers} layers recomputed"
+                        + (plan.OffloadsInputs ? ", their inputs wait on the host" : "")))
             .AddIf(
                 "resident",
                 plan.ResidentLayers == 0 ? null : $"{plan.ResidentLayers} of {layers} layers stay dequantised")
-            .AddIf("embedding", plan.TableOnHost ? "in pinned host memory" : null);
+            .AddIf(
+                "pinned host memory",
+                plan.HostLedger.Count == 0
+                    ? null
+                    : string.Join(", ", plan.HostLedger.Select(i => $"{i.Item} {Words.Bytes(i.Bytes)}")));
         if (plan.StepSeconds is { } seconds)
         {
             sheet.Add("predicted time", $"{Words.Duration(seconds * run.Order.TotalSteps)} of training, "
@@ -187,11 +192,17 @@ internal static class PlanView
         json.WriteNumber("eval_pass_tokens", plan.EvalPassTokens);
         json.WriteNumber("logits_chunk", plan.LogitsChunk);
         json.WriteNumber("recomputed_layers", plan.RecomputedLayers);
+        json.WriteBoolean("inputs_on_host", plan.OffloadsInputs);
         json.WriteNumber("resident_layers", plan.ResidentLayers);
         json.WriteBoolean("embedding_on_host", plan.TableOnHost);
         json.Number("step_seconds", plan.StepSeconds);
         json.WriteNumber("total_bytes", plan.TotalBytes);
         json.List("ledger", plan.Ledger, item => json.Item(() =>
+        {
+            json.WriteString("item", item.Item);
+            json.WriteNumber("bytes", item.Bytes);
+        }));
+        json.List("host_ledger", plan.HostLedger, item => json.Item(() =>
         {
             json.WriteString("item", item.Item);
             json.WriteNumber("bytes", item.Bytes);

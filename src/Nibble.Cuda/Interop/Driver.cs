@@ -106,6 +106,9 @@ internal static unsafe partial class Driver
     [LibraryImport(Library, EntryPoint = "cuStreamSynchronize")]
     internal static partial int StreamSynchronize(nint stream);
 
+    [LibraryImport(Library, EntryPoint = "cuStreamWaitEvent")]
+    internal static partial int StreamWaitEvent(nint stream, nint handle, uint flags);
+
     [LibraryImport(Library, EntryPoint = "cuEventCreate")]
     internal static partial int EventCreate(out nint handle, uint flags);
 

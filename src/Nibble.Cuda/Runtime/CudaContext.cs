@@ -4,7 +4,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Cuda.Runtime;
 
-/// <summary>One card: its primary context, one stream, memory and launches.</summary>
+/// <summary>One card: its primary context, a stream for ops and one for copies, memory and launches.</summary>
 internal sealed unsafe class CudaContext : IDisposable
 {
     internal const int MaxArguments = 40;
@@ -15,6 +15,7 @@ internal sealed unsafe class CudaContext : IDisposable
     private readonly int _device;
     private readonly nint _context;
     private readonly bool _synchronizeLaunches;
+    private CopyStream? _copies;
     private bool _disposed;
 
     internal CudaContext(CudaOptions options)
@@ -58,8 +59,18 @@ internal sealed unsafe class CudaContext : IDisposable
     /// <summary>The card.</summary>
     internal CudaDeviceInfo Info { get; }
 
-    /// <summary>The one stream everything runs on.</summary>
+    /// <summary>The one stream every op runs on.</summary>
     internal nint Stream { get; }
+
+    /// <summary>Copies that run beside the ops; made when first asked for.</summary>
+    internal CopyStream Copies
+    {
+        get
+        {
+            MakeCurrent();
+            return _copies ??= new CopyStream(this);
+        }
+    }
 
     /// <summary>Most shared memory of one block, in bytes.</summary>
     internal int SharedBytesPerBlock { get; }
@@ -183,6 +194,7 @@ internal sealed unsafe class CudaContext : IDisposable
     {
         MakeCurrent();
         CudaException.Check(Driver.StreamSynchronize(Stream));
+        _copies?.Synchronize();
     }
 
     public void Dispose()
@@ -195,6 +207,7 @@ internal sealed unsafe class CudaContext : IDisposable
         _disposed = true;
         MakeCurrent();
         Compiler.Dispose();
+        _copies?.Dispose();
         _ = Driver.StreamDestroy(Stream);
         _ = Driver.DevicePrimaryCtxRelease(_device);
         t_current = 0;
@@ -206,7 +219,7 @@ internal sealed unsafe class CudaContext : IDisposable
         {
             return new OutOfDeviceMemoryException(
                 $"the host refused {Mebibytes(bytes)} of pinned memory: free host memory, raise the limit of locked "
-                + "memory (ulimit -l), or keep the embedding on the card");
+                + "memory (ulimit -l), or raise gpu_memory_limit so that less waits on the host");
         }
 
         var (free, total) = MemoryInfo();
@@ -225,9 +238,8 @@ internal sealed unsafe class CudaContext : IDisposable
             return;
         }
 
-        MakeCurrent();
         // Both calls wait for work that may still use the memory.
-        CudaException.Check(Driver.StreamSynchronize(Stream));
+        Synchronize();
         CudaException.Check(
             block.Kind == MemoryKind.Device ? Driver.MemFree(block.Address) : Driver.MemFreeHost(block.Address),
             "cuMemFree");

@@ -194,6 +194,27 @@ internal sealed partial class MeasuredBackend
     }
 
     /// <inheritdoc/>
+    public Transfer Offload(TensorView x, TensorView host)
+    {
+        using var _ = Measure();
+        return inner.Offload(x, host);
+    }
+
+    /// <inheritdoc/>
+    public Transfer Fetch(TensorView host, TensorView y)
+    {
+        using var _ = Measure();
+        return inner.Fetch(host, y);
+    }
+
+    /// <inheritdoc/>
+    public void Await(Transfer transfer)
+    {
+        using var _ = Measure();
+        inner.Await(transfer);
+    }
+
+    /// <inheritdoc/>
     public void SwiGlu(TensorView gateUp, TensorView h)
     {
         using var _ = Measure();

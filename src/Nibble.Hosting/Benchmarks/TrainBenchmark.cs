@@ -144,6 +144,7 @@ public static class TrainBenchmark
             Optimizer = config.Optimizer.Kind,
             Positions = workload.LongestSample,
             PassBytes = plan.PassBytes + (config.Batch.MaxSteps!.Value * 16L) + (16 * Arena.Alignment),
+            PassHostBytes = plan.PassHostBytes,
             ResidentLayers = plan.ResidentLayers,
             TableOnHost = plan.TableOnHost && !model.TiedHead,
         });
@@ -347,7 +348,8 @@ public static class TrainBenchmark
     }
 
     private static string Describe(MemoryPlan plan) =>
-        $"passes of {plan.PassTokens} tokens, {plan.RecomputedLayers} layers recomputed, "
+        $"passes of {plan.PassTokens} tokens, {plan.RecomputedLayers} layers recomputed"
+        + (plan.OffloadsInputs ? " from inputs on the host, " : ", ")
         + $"{plan.ResidentLayers} resident, "
         + $"logits {plan.LogitsChunk}{(plan.TableOnHost ? ", embedding table on the host" : "")}";
 

@@ -1,3 +1,6 @@
+using Nibble.Data;
+using Nibble.Models.Decoder;
+
 namespace Nibble.Planning;
 
 /// <summary>One line of the byte ledger.</summary>
@@ -20,6 +23,9 @@ public sealed record MemoryPlan
     /// <summary>Layers, from the first, whose activations are recomputed.</summary>
     public required int RecomputedLayers { get; init; }
 
+    /// <summary>Whether the inputs of recomputed layers wait in pinned host memory for the backward pass.</summary>
+    public bool OffloadsInputs { get; init; }
+
     /// <summary>Layers, from the first, whose quantised weights also stay dequantised.</summary>
     public required int ResidentLayers { get; init; }
 
@@ -29,6 +35,12 @@ public sealed record MemoryPlan
     /// <summary>Bytes of the training pass's arena share.</summary>
     public required long PassBytes { get; init; }
 
+    /// <summary>Bytes of pinned host memory that a training pass takes.</summary>
+    public long PassHostBytes { get; init; }
+
+    /// <summary>Bytes of pinned host memory, item by item; no part of the device's.</summary>
+    public IReadOnlyList<LedgerItem> HostLedger { get; init; } = [];
+
     /// <summary>Device bytes, item by item.</summary>
     public required IReadOnlyList<LedgerItem> Ledger { get; init; }
 
@@ -37,6 +49,11 @@ public sealed record MemoryPlan
 
     /// <summary>Device bytes in all.</summary>
     public long TotalBytes => Ledger.Sum(i => i.Bytes);
+
+    /// <summary>The shape of a training pass over a batch.</summary>
+    /// <param name="batch">At most <see cref="PassTokens"/>.</param>
+    public PassShape TrainingShape(Batch batch) =>
+        DecoderModel.Shape(batch, LogitsChunk, RecomputedLayers, backward: true, OffloadsInputs);
 }
 
 /// <summary>No plan fits the budget.</summary>

@@ -28,6 +28,8 @@ public sealed record DeviceTraits(
 /// </summary>
 public sealed class MemoryPlanner
 {
+    // What copies to and from pinned host memory reach at least; twice that is usual.
+    private const double BusBytesPerSecond = 2e10;
     private static readonly int[] Chunks = [2048, 1024, 512, 256, 128, 64];
     private readonly ModelConfig _config;
     private readonly WeightFormat _format;
@@ -66,12 +68,16 @@ public sealed class MemoryPlanner
                 {
                     foreach (var recomputed in RecomputeCandidates())
                     {
-                        var plan = Plan(work, weights, tableOnHost, passTokens, chunk, recomputed);
-                        leanest = leanest is null || plan.TotalBytes < leanest.TotalBytes ? plan : leanest;
-                        if (plan.TotalBytes <= _device.BudgetBytes
-                            && (best is null || plan.StepSeconds < best.StepSeconds * 0.999))
+                        foreach (var offloads in OffloadCandidates(recomputed))
                         {
-                            best = plan;
+                            var shape = new TrainingChoice(tableOnHost, passTokens, chunk, recomputed, offloads);
+                            var plan = Plan(work, weights, shape);
+                            leanest = leanest is null || plan.TotalBytes < leanest.TotalBytes ? plan : leanest;
+                            if (plan.TotalBytes <= _device.BudgetBytes
+                                && (best is null || plan.StepSeconds < best.StepSeconds * 0.999))
+                            {
+                                best = plan;
+                            }
                         }
                     }
                 }
@@ -81,14 +87,17 @@ public sealed class MemoryPlanner
         return best ?? throw new MemoryPlanException(Explain(leanest!));
     }
 
-    private MemoryPlan Plan(
-        Workload work, Sizes sizes, bool tableOnHost, int passTokens, int chunk, int recomputed)
+    private MemoryPlan Plan(Workload work, Sizes sizes, in TrainingChoice choice)
     {
+        var (tableOnHost, passTokens, chunk, recomputed, offloads) = choice;
         var evalTokens = work.LargestEvalBatch == 0
             ? 0
             : Math.Max(work.LargestEvalBatch, Math.Min(passTokens, _device.PreferredPassTokens));
-        var train = Pass(passTokens, work.LargestStepSamples, chunk, recomputed, true, sizes.Lora);
-        var eval = evalTokens == 0 ? 0 : Pass(evalTokens, Math.Max(1, evalTokens / 2), chunk, 0, false, sizes.Lora);
+        var shape = Shape(passTokens, work.LargestStepSamples, chunk, recomputed, true, offloads);
+        var train = Bytes(shape, sizes.Lora);
+        var eval = evalTokens == 0
+            ? 0
+            : Bytes(Shape(evalTokens, Math.Max(1, evalTokens / 2), chunk, 0, false), sizes.Lora);
         var pass = Math.Max(Math.Max(train, eval), WeightLoader.ScratchBytes(_config));
         var ledger = new List<LedgerItem>
         {
@@ -121,7 +130,8 @@ public sealed class MemoryPlanner
         ledger.Add(new LedgerItem(
             recomputed == 0
                 ? "activations (all kept) and logits chunk"
-                : $"activations ({recomputed} layers recomputed) and logits chunk",
+                : $"activations ({recomputed} layers recomputed{(offloads ? ", inputs on host" : "")}) "
+                    + "and logits chunk",
             pass));
         var used = ledger.Sum(i => i.Bytes);
         var resident = 0;
@@ -134,24 +144,43 @@ public sealed class MemoryPlanner
             }
         }
 
+        var passHost = offloads
+            ? DecoderModel.PassHostBytes(_config, sizes.Lora, _device.ActivationType, shape)
+            : 0;
+        List<LedgerItem> host = [];
+        if (sizes.HostTable > 0)
+        {
+            host.Add(new LedgerItem("embedding table", sizes.HostTable));
+        }
+
+        if (passHost > 0)
+        {
+            host.Add(new LedgerItem("inputs of recomputed layers", passHost));
+        }
+
         return new MemoryPlan
         {
             PassTokens = passTokens,
             EvalPassTokens = evalTokens,
             LogitsChunk = chunk,
             RecomputedLayers = recomputed,
+            OffloadsInputs = offloads,
             ResidentLayers = resident,
             TableOnHost = tableOnHost,
             PassBytes = pass,
+            PassHostBytes = passHost,
             Ledger = ledger,
-            StepSeconds = Seconds(work, passTokens, chunk, recomputed, resident, tableOnHost),
+            HostLedger = host,
+            StepSeconds = Seconds(work, choice, resident),
         };
     }
 
-    private long Pass(int tokens, int samples, int chunk, int recomputed, bool backward, LoraAdapters? adapters) =>
-        DecoderModel.PassBytes(
-            _config, adapters, _device.ActivationType,
-            new PassShape(tokens, Math.Min(samples, tokens), tokens, chunk, recomputed, backward));
+    private static PassShape Shape(
+        int tokens, int samples, int chunk, int recomputed, bool backward, bool offloads = false) =>
+        new(tokens, Math.Min(samples, tokens), tokens, chunk, recomputed, backward) { OffloadsInputs = offloads };
+
+    private long Bytes(in PassShape shape, LoraAdapters? adapters) =>
+        DecoderModel.PassBytes(_config, adapters, _device.ActivationType, shape);
 
     /// <summary>Bytes of the rotary table and the step's scalars.</summary>
     /// <param name="work">The run's extremes.</param>
@@ -184,9 +213,14 @@ public sealed class MemoryPlanner
         _ => Enumerable.Range(0, _config.Layers + 1),
     };
 
+    // Where the device's memory is the host's, moving inputs buys nothing.
+    private bool[] OffloadCandidates(int recomputed) =>
+        _device.DequantizesToScratch && recomputed > LayerInputs.Slots ? [false, true] : [false];
+
     // Matrix time of the useful work, of recomputation, of dequantisation, and what a small pass wastes.
-    private double Seconds(Workload work, int passTokens, int chunk, int recomputed, int resident, bool tableOnHost)
+    private double Seconds(Workload work, in TrainingChoice choice, int resident)
     {
+        var (tableOnHost, passTokens, chunk, recomputed, offloads) = choice;
         var rate = _device.MatMulRate ?? 1e11;
         var outputs = _config.QkvWidth + _config.QueryWidth + (3.0 * _config.IntermediateSize);
         var layer = 2.0 * ((double)_config.HiddenSize * outputs);
@@ -206,6 +240,14 @@ public sealed class MemoryPlanner
             seconds += passes * bytes * dequantised / bandwidth;
         }
 
+        if (offloads)
+        {
+            // Copies hide behind the computation as far as they are shorter than it.
+            var inputs = tokens * _config.HiddenSize * _device.ActivationType.Size();
+            var copied = 2 * inputs * (recomputed - LayerInputs.Slots);
+            seconds = Math.Max(seconds, copied / BusBytesPerSecond) * 1.005;
+        }
+
         // Smaller chunks and a table behind the bus are slightly slower; enough to break ties the right way.
         return seconds * (1 + (8.0 / chunk) + (tableOnHost ? 0.002 : 0));
     }
@@ -222,6 +264,9 @@ public sealed class MemoryPlanner
             + (_lora is null ? ", adapter: lora." : ", load_in_4bit.");
     }
 
+    private readonly record struct TrainingChoice(
+        bool TableOnHost, int PassTokens, int Chunk, int Recomputed, bool OffloadsInputs);
+
     private sealed class Sizes
     {
         public Sizes(MemoryPlanner planner, bool tableOnHost)
@@ -233,7 +278,7 @@ public sealed class MemoryPlanner
             {
                 var weights = ModelWeights.Allocate(config, format, arena, table);
                 var onHost = tableOnHost && !config.TiedHead;
-                Weights = arena.Peak + (onHost ? 0 : table.Peak);
+                (Weights, HostTable) = (arena.Peak + (onHost ? 0 : table.Peak), onHost ? table.Peak : 0);
                 Scratch = (long)weights.LargestQuantizedCount * type.Size();
                 ResidentLayer =
                     format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
@@ -258,6 +303,9 @@ public sealed class MemoryPlanner
         }
 
         public long Weights { get; }
+
+        /// <summary>Bytes of the embedding table where it lives on the host.</summary>
+        public long HostTable { get; }
 
         public long Scratch { get; }
 

@@ -153,7 +153,7 @@ public sealed class Trainer
         {
             _parts.Model.Run(
                 pass.Batch,
-                DecoderModel.Shape(pass.Batch, _parts.Plan.LogitsChunk, _parts.Plan.RecomputedLayers, backward: true),
+                _parts.Plan.TrainingShape(pass.Batch),
                 _parts.Arena,
                 pass.LossScale,
                 new DropoutPlace((ulong)(uint)config.Seed, index, pass.FirstToken),

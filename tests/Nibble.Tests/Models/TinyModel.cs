@@ -14,6 +14,7 @@ namespace Nibble.Tests.Models;
 internal sealed class TinyModel : IDisposable
 {
     private readonly DeviceMemory _memory;
+    private readonly DeviceMemory _host;
 
     public TinyModel(
         IBackend backend, string folder, FourBitCode? code = null, bool nested = false,
@@ -22,9 +23,10 @@ internal sealed class TinyModel : IDisposable
     {
     }
 
-    /// <summary>A model whose weights are all trained and start at random, for a config that has no folder.</summary>
-    public TinyModel(IBackend backend, ModelConfig config)
-        : this(backend, config, null, null, false, null, true)
+    /// <summary>A model whose weights start at random, for a config that has no folder: all trained without adapters,
+    /// frozen under them.</summary>
+    public TinyModel(IBackend backend, ModelConfig config, LoraOptions? lora = null)
+        : this(backend, config, null, null, false, lora, lora is null)
     {
     }
 
@@ -40,6 +42,8 @@ internal sealed class TinyModel : IDisposable
             Config.Quantization?.Code ?? code, Config.Quantization?.DoubleQuantization ?? nested,
             activation, table, activation);
         _memory = backend.Allocate(256 << 20);
+        _host = backend.Allocate(16 << 20, MemoryKind.PinnedHost);
+        HostArena = new Arena(_host);
         Arena = new Arena(_memory);
         Full = full ? FullParameters.Allocate(Config, activation, Arena) : null;
         Full?.Clear(backend);
@@ -68,7 +72,7 @@ internal sealed class TinyModel : IDisposable
         RopeTable.Fill(backend, Config.Rope, rope);
         Lora = lora is null ? null : LoraAdapters.Allocate(Config, lora, activation, Arena);
         Lora?.Clear(backend);
-        Decoder = new DecoderModel(backend, Weights, Lora, rope, Full);
+        Decoder = new DecoderModel(backend, Weights, Lora, rope, Full) { HostArena = HostArena };
         Loss = Arena.Allocate(DType.F64, 1, 1);
         Norm = Arena.Allocate(DType.F32, 1, 1);
     }
@@ -89,6 +93,8 @@ internal sealed class TinyModel : IDisposable
 
     public Arena Arena { get; }
 
+    public Arena HostArena { get; }
+
     public TensorView Loss { get; }
 
     public TensorView Norm { get; }
@@ -106,7 +112,8 @@ internal sealed class TinyModel : IDisposable
 
     /// <summary>Gradients and mean loss of rows, cut into passes; adds to nothing: zeroes first.</summary>
     public double LossAndGradient(
-        IReadOnlyList<Batch> passes, int recomputedLayers = 0, int logitsChunk = 32, int step = 0)
+        IReadOnlyList<Batch> passes, int recomputedLayers = 0, int logitsChunk = 32, int step = 0,
+        bool offloadsInputs = false)
     {
         var tokens = passes.Sum(p => p.TrainedTokens);
         Backend.Zero(Loss);
@@ -115,8 +122,8 @@ internal sealed class TinyModel : IDisposable
         foreach (var pass in passes)
         {
             Decoder.Run(
-                pass, DecoderModel.Shape(pass, logitsChunk, recomputedLayers, backward: true), Arena, 1.0 / tokens,
-                new DropoutPlace(7, step, first), Loss);
+                pass, DecoderModel.Shape(pass, logitsChunk, recomputedLayers, backward: true, offloadsInputs), Arena,
+                1.0 / tokens, new DropoutPlace(7, step, first), Loss);
             first += pass.InputIds.Length;
         }
 
@@ -161,18 +168,54 @@ internal sealed class TinyModel : IDisposable
     // Norms around one, everything else around zero.
     private void FillAtRandom()
     {
-        foreach (var (slot, stream) in Full!.Parameters.Slots.Select((s, i) => (s, (ulong)i)))
+        static float[] Values(int count, ulong stream, bool norm)
         {
-            var values = new float[slot.Count];
+            var values = new float[count];
             for (var i = 0; i < values.Length; i++)
             {
                 var centred = Philox.Uniform(Philox.Words(5, (ulong)i, stream).X) - 0.5f;
-                values[i] = slot.Name.Contains("norm", StringComparison.Ordinal) ? 1 + centred : 0.6f * centred;
+                values[i] = norm ? 1 + centred : 0.6f * centred;
             }
 
+            return values;
+        }
+
+        if (Full is null)
+        {
+            TensorView[] norms =
+            [
+                Weights.FinalNorm,
+                .. Weights.Layers.SelectMany(
+                    l => new[] { l.InputNorm, l.PostAttentionNorm, l.QueryNorm, l.KeyNorm }),
+            ];
+            TensorView[] others =
+            [
+                Weights.Embedding, Weights.Head.Dense,
+                .. Weights.Layers.SelectMany(l => l.Linears).SelectMany(l => new[] { l.Dense, l.Bias }),
+            ];
+            foreach (var (view, stream) in norms.Concat(others).Where(v => !v.IsNone).Select((v, i) => (v, (ulong)i)))
+            {
+                var values = Values((int)view.Count, stream, norms.Contains(view));
+                Backend.Upload(
+                    view.DType == DType.F64
+                        ? MemoryMarshal.AsBytes(Array.ConvertAll(values, v => (double)v).AsSpan())
+                        : MemoryMarshal.AsBytes(values.AsSpan()),
+                    view);
+            }
+
+            return;
+        }
+
+        foreach (var (slot, stream) in Full.Parameters.Slots.Select((s, i) => (s, (ulong)i)))
+        {
+            var values = Values(slot.Count, stream, slot.Name.Contains("norm", StringComparison.Ordinal));
             Backend.Upload(MemoryMarshal.AsBytes(values.AsSpan()), ParameterSet.Piece(Full.Parameters.Master, slot));
         }
     }
 
-    public void Dispose() => _memory.Dispose();
+    public void Dispose()
+    {
+        _memory.Dispose();
+        _host.Dispose();
+    }
 }

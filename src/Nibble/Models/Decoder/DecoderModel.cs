@@ -51,6 +51,10 @@ public sealed partial class DecoderModel
     /// <summary>What is trained: adapters, or every weight, or null.</summary>
     public ParameterSet? Trained => _lora?.Parameters ?? _full?.Parameters;
 
+    /// <summary>Pinned host memory, at least <see cref="PassHostBytes"/>, for passes that move inputs of layers
+    /// there; null where none does.</summary>
+    public Arena? HostArena { get; init; }
+
     /// <summary>Bytes a pass takes from its arena.</summary>
     /// <param name="config">Architecture.</param>
     /// <param name="lora">Adapters (a counting layout will do), or null.</param>
@@ -59,8 +63,20 @@ public sealed partial class DecoderModel
     public static long PassBytes(ModelConfig config, LoraAdapters? lora, DType activation, in PassShape shape)
     {
         var arena = Arena.Counting();
-        PassBuffers.Allocate(config, lora, activation, shape, arena);
+        PassBuffers.Allocate(config, lora, activation, shape, arena, Arena.Counting());
         return arena.Peak;
+    }
+
+    /// <summary>Bytes a pass takes from <see cref="HostArena"/>.</summary>
+    /// <param name="config">Architecture.</param>
+    /// <param name="lora">Adapters (a counting layout will do), or null.</param>
+    /// <param name="activation">Activation type.</param>
+    /// <param name="shape">What the pass computes.</param>
+    public static long PassHostBytes(ModelConfig config, LoraAdapters? lora, DType activation, in PassShape shape)
+    {
+        var host = Arena.Counting();
+        PassBuffers.Allocate(config, lora, activation, shape, Arena.Counting(), host);
+        return host.Peak;
     }
 
     /// <summary>
@@ -78,8 +94,8 @@ public sealed partial class DecoderModel
     {
         ArgumentNullException.ThrowIfNull(batch);
         ArgumentNullException.ThrowIfNull(arena);
-        var mark = arena.Used;
-        var buffers = PassBuffers.Allocate(_config, _lora, _backend.ActivationType, shape, arena);
+        var (mark, hostMark) = (arena.Used, HostArena?.Used ?? 0);
+        var buffers = PassBuffers.Allocate(_config, _lora, _backend.ActivationType, shape, arena, HostArena);
         UploadInputs(batch, buffers);
         var attention = Attention(batch.LongestSample, batch.LongestSample);
         var product = new LoraProduct(
@@ -91,6 +107,8 @@ public sealed partial class DecoderModel
             Backward(buffers, shape, product, attention);
         }
 
+        // Nothing is under way any more: every slot was claimed after the last copy out of it or into it.
+        HostArena?.Release(hostMark);
         arena.Release(mark);
     }
 
@@ -99,12 +117,17 @@ public sealed partial class DecoderModel
     /// <param name="logitsChunk">Positions whose logits exist at a time.</param>
     /// <param name="recomputedLayers">Layers whose activations are recomputed.</param>
     /// <param name="backward">Whether gradients are computed.</param>
-    public static PassShape Shape(Batch batch, int logitsChunk, int recomputedLayers, bool backward)
+    /// <param name="offloadsInputs">Whether their inputs wait in <see cref="HostArena"/>.</param>
+    public static PassShape Shape(
+        Batch batch, int logitsChunk, int recomputedLayers, bool backward, bool offloadsInputs = false)
     {
         ArgumentNullException.ThrowIfNull(batch);
         return new PassShape(
             batch.InputIds.Length, batch.CuSeqlens.Length - 1, batch.TrainedTokens, logitsChunk,
-            recomputedLayers, backward);
+            recomputedLayers, backward)
+        {
+            OffloadsInputs = offloadsInputs,
+        };
     }
 
     private AttentionShape Attention(int longestQuery, int longestKey) => new(
@@ -127,12 +150,13 @@ public sealed partial class DecoderModel
     private void Forward(
         PassBuffers buffers, in LoraProduct product, in AttentionShape attention, CachedKeys? cached = null)
     {
-        _backend.Embedding(buffers.Ids, _weights.Embedding, buffers.Layers[0].Input);
         for (var l = 0; l < _config.Layers; l++)
         {
             var (layer, weights) = (buffers.Layers[l], _weights.Layers[l]);
+            buffers.Inputs?.Claim(_backend, l);
             if (l == 0)
             {
+                _backend.Embedding(buffers.Ids, _weights.Embedding, layer.Input);
                 _backend.RmsNorm(layer.Input, weights.InputNorm, _config.NormEpsilon, layer.Normed, layer.InputRstd);
             }
             else
@@ -142,6 +166,7 @@ public sealed partial class DecoderModel
                     _config.NormEpsilon, layer.Normed, layer.InputRstd);
             }
 
+            buffers.Inputs?.Written(_backend, l);
             LayerForward(l, buffers, product, attention, cached);
             _backend.SwiGlu(layer.GateUp, buffers.Gated);
             product.Forward(
@@ -248,6 +273,8 @@ public sealed partial class DecoderModel
         for (var l = _config.Layers - 1; l >= _lowestLayer; l--)
         {
             var layer = buffers.Layers[l];
+            buffers.Inputs?.Claim(_backend, l);
+
             // The shared set still holds the last layer that used it.
             if (l < shape.RecomputedLayers - 1)
             {
@@ -258,6 +285,7 @@ public sealed partial class DecoderModel
 
             MlpBackward(l, buffers, product);
             AttentionBackward(l, buffers, product, attention);
+            buffers.Inputs?.Used(_backend, l);
         }
 
         if (_full is not null)

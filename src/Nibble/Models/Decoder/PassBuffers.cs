@@ -71,6 +71,9 @@ internal sealed class PassBuffers
 
     public required LayerActivations[] Layers { get; init; }
 
+    /// <summary>Inputs of the recomputed layers when they wait on the host, or null.</summary>
+    public required LayerInputs? Inputs { get; init; }
+
     /// <summary>[T, C]: output of o and of down before it joins the residual stream.</summary>
     public TensorView Projected { get; private set; }
 
@@ -103,8 +106,10 @@ internal sealed class PassBuffers
     /// <param name="activation">Activation type.</param>
     /// <param name="shape">What the pass computes.</param>
     /// <param name="arena">Where from.</param>
+    /// <param name="host">Pinned host memory; needed when inputs of layers wait there.</param>
+    /// <exception cref="ArgumentException">They do and there is none.</exception>
     public static PassBuffers Allocate(
-        ModelConfig config, LoraAdapters? lora, DType activation, in PassShape shape, Arena arena)
+        ModelConfig config, LoraAdapters? lora, DType activation, in PassShape shape, Arena arena, Arena? host = null)
     {
         var (t, c) = (shape.Tokens, config.HiddenSize);
         var statistic = activation == DType.F64 ? DType.F64 : DType.F32;
@@ -112,6 +117,12 @@ internal sealed class PassBuffers
         var n = Math.Max(1, shape.TrainedTokens);
         var layers = new LayerActivations[config.Layers];
         LayerActivations? shared = null;
+        var inputs = shape is { Backward: true, OffloadsInputs: true, RecomputedLayers: > 0 }
+            ? LayerInputs.Allocate(
+                shape.RecomputedLayers, lora?.LowestLayer ?? 0, activation, t, c, arena,
+                host ?? throw new ArgumentException(
+                    "expected pinned host memory for the inputs of recomputed layers, got none", nameof(host)))
+            : null;
         var sharedLayers = shape.Backward ? shape.RecomputedLayers : config.Layers;
         for (var l = 0; l < layers.Length; l++)
         {
@@ -124,11 +135,11 @@ internal sealed class PassBuffers
 
             // A shared set serves one layer at a time. What survives is the residual stream entering each layer and,
             // because recomputation stops before the down projection, its x Aᵀ; in evaluation not even that.
-            shared ??= Layer(arena, config, adapters, activation, statistic, t, Activation(t, c));
+            shared ??= Layer(arena, config, adapters, activation, statistic, t, inputs?[0] ?? Activation(t, c));
             layers[l] = l == 0 || !shape.Backward
                 ? shared
                 : WithOwn(
-                    shared, Activation(t, c),
+                    shared, inputs?[l] ?? Activation(t, c),
                     adapters?.Down is { } down ? Activation(t, down.RankSum) : TensorView.None);
         }
 
@@ -142,6 +153,7 @@ internal sealed class PassBuffers
             Losses = arena.Allocate(statistic, 1, n),
             FinalRstd = arena.Allocate(statistic, t, 1),
             Layers = layers,
+            Inputs = inputs,
         };
         buffers.TakeWorkspace(config, lora, activation, statistic, shape, new PassLifetimes(arena));
         return buffers;

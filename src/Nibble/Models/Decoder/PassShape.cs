@@ -9,4 +9,9 @@ namespace Nibble.Models.Decoder;
 /// pass; the others are kept.</param>
 /// <param name="Backward">Whether gradients are computed.</param>
 public readonly record struct PassShape(
-    int Tokens, int Samples, int TrainedTokens, int LogitsChunk, int RecomputedLayers, bool Backward);
+    int Tokens, int Samples, int TrainedTokens, int LogitsChunk, int RecomputedLayers, bool Backward)
+{
+    /// <summary>Whether inputs of recomputed layers wait in pinned host memory for the backward pass; without one this
+    /// has no meaning.</summary>
+    public bool OffloadsInputs { get; init; }
+}
