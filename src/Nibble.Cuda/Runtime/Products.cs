@@ -10,9 +10,12 @@ namespace Nibble.Cuda.Runtime;
 /// </summary>
 internal sealed unsafe class Products : IDisposable
 {
-    // The library orders proposals by its own estimate. On an H100 the fastest was often far down its list: with 48
-    // instead of 8, a 7B step of 4 x 2048 tokens went from 0.413 to 0.396 s, one of 4 x 512 from 0.1032 to 0.1013 s.
-    private const int Proposals = 200;
+    // The library orders proposals by its own estimate, and for long passes the fastest is often far down its list: with
+    // 48 instead of 8, steps of a 7B with 4 x 2048 and 4 x 512 tokens took 4 and 2 % less on an H100, but one of 320
+    // tokens, for which reading the weights decides, only 1 %. Each proposal costs the first run the time to load it.
+    private const int Proposals = 48;
+    private const int ShortProposals = 8;
+    private const int ShortRows = 512;
 
     // Below this many multiply-adds a product is launch-bound and timing only measures noise.
     private const double TimedWork = 1 << 24;
@@ -20,17 +23,10 @@ internal sealed unsafe class Products : IDisposable
     // An accumulating product must not be repeated on its own output; it is timed on a copy up to this size.
     private const long MaxTrialBytes = 64L << 20;
 
-    // Proposals this much slower than the fastest in a first look at each are not looked at again. A look at a short
-    // one is several runs: a single one is timed no better than to a microsecond or two.
-    private const float Promising = 1.15f;
-    private const float ShortMilliseconds = 0.05f;
-    private const int ShortRepeats = 5;
-
-    // The promising ones take turns, so that a card that slows down as it heats does so for all of them; each turn is
-    // repeated to last about this long.
-    private const int Rounds = 4;
-    private const float TurnMilliseconds = 0.4f;
-    private const int MaxRepeats = 16;
+    // The best of two rounds. Longer trials heat the card up to its power limit, where its clock wanders and hides the
+    // difference between two kernels: choices made that way gave steps 2.5 % slower.
+    private const int Repeats = 4;
+    private const int Rounds = 2;
 
     private readonly CudaContext _context;
     private readonly nint _handle;
@@ -184,7 +180,8 @@ internal sealed unsafe class Products : IDisposable
             SetAlignment(preference, CublasLt.PreferenceAlignmentB, kind.AlignmentA);
             SetAlignment(preference, CublasLt.PreferenceAlignmentC, kind.AlignmentC);
             SetAlignment(preference, CublasLt.PreferenceAlignmentD, kind.AlignmentC);
-            var count = plan.Candidates(_handle, preference, found, Proposals);
+            var asked = product.C.Rows < ShortRows ? ShortProposals : Proposals;
+            var count = plan.Candidates(_handle, preference, found, asked);
             var usable = 0;
             for (var i = 0; i < count; i++)
             {
@@ -242,62 +239,37 @@ internal sealed unsafe class Products : IDisposable
 
     private int Time(ProductPlan plan, in Product product, nint output, CublasLt.Heuristic* found, int count)
     {
-        var times = stackalloc float[Proposals];
-        var best = float.PositiveInfinity;
-        for (var i = 0; i < count; i++)
-        {
-            times[i] = float.PositiveInfinity;
-            // The first run of a kernel loads it.
-            if (Run(plan, product, output, false, found[i].Algorithm) == 0)
-            {
-                var once = Time(plan, product, output, found[i].Algorithm, 1);
-                times[i] = once > ShortMilliseconds
-                    ? once
-                    : Time(plan, product, output, found[i].Algorithm, ShortRepeats) / ShortRepeats;
-                best = Math.Min(best, times[i]);
-            }
-        }
-
-        var repeats = (int)Math.Clamp(TurnMilliseconds / best, 1, MaxRepeats);
-        for (var i = 0; i < count; i++)
-        {
-            times[i] = times[i] <= best * Promising ? 0 : float.PositiveInfinity;
-        }
-
+        var best = stackalloc float[Proposals];
+        new Span<float>(best, Proposals).Fill(float.PositiveInfinity);
         for (var round = 0; round < Rounds; round++)
         {
             for (var i = 0; i < count; i++)
             {
-                if (float.IsFinite(times[i]))
+                if (Run(plan, product, output, false, found[i].Algorithm) != 0)
                 {
-                    times[i] += Time(plan, product, output, found[i].Algorithm, repeats);
+                    continue;
                 }
+
+                CudaException.Check(Driver.EventRecord(_start, _context.Stream));
+                for (var repeat = 0; repeat < Repeats; repeat++)
+                {
+                    _ = Run(plan, product, output, false, found[i].Algorithm);
+                }
+
+                CudaException.Check(Driver.EventRecord(_end, _context.Stream));
+                CudaException.Check(Driver.EventSynchronize(_end));
+                CudaException.Check(Driver.EventElapsedTime(out var milliseconds, _start, _end));
+                best[i] = Math.Min(best[i], milliseconds);
             }
         }
 
         var winner = 0;
         for (var i = 1; i < count; i++)
         {
-            winner = times[i] < times[winner] ? i : winner;
+            winner = best[i] < best[winner] ? i : winner;
         }
 
         return winner;
-    }
-
-    // Milliseconds of some runs, one after the other.
-    private float Time(
-        ProductPlan plan, in Product product, nint output, in CublasLt.Algorithm algorithm, int repeats)
-    {
-        CudaException.Check(Driver.EventRecord(_start, _context.Stream));
-        for (var repeat = 0; repeat < repeats; repeat++)
-        {
-            _ = Run(plan, product, output, false, algorithm);
-        }
-
-        CudaException.Check(Driver.EventRecord(_end, _context.Stream));
-        CudaException.Check(Driver.EventSynchronize(_end));
-        CudaException.Check(Driver.EventElapsedTime(out var milliseconds, _start, _end));
-        return milliseconds;
     }
 
     private int Run(ProductPlan plan, in Product product, nint output, bool accumulate,
