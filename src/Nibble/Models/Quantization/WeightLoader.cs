@@ -6,8 +6,8 @@ using Nibble.Tensors;
 namespace Nibble.Models.Quantization;
 
 /// <summary>
-/// Fills <see cref="ModelWeights"/> from safetensors, one piece of one tensor at a time: host memory stays bounded by
-/// <see cref="ChunkBytes"/>. Dense linears are quantised on the way; folders that
+/// Fills <see cref="ModelWeights"/> from safetensors, one piece of one tensor at a time, the next being read meanwhile:
+/// host memory stays bounded by twice <see cref="ChunkBytes"/>. Dense linears are quantised on the way; folders that
 /// bitsandbytes quantised are read as they are.
 /// </summary>
 /// <param name="backend">Owner of the weights.</param>
@@ -15,8 +15,8 @@ namespace Nibble.Models.Quantization;
 /// <param name="scratch">Device memory, at least <see cref="ScratchBytes"/>; back to its mark afterwards.</param>
 public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex files, Arena scratch)
 {
-    /// <summary>Most bytes of a tensor on the host at a time.</summary>
-    public const int ChunkBytes = 32 << 20;
+    /// <summary>Most bytes of a piece; small enough to stay in a processor's cache from reading to uploading.</summary>
+    public const int ChunkBytes = 8 << 20;
 
     private readonly HashSet<string> _read = [];
     private long _bytesRead;
@@ -164,24 +164,41 @@ public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex file
             ChunkBytes / Math.Max(1, rowBytes) / unit * unit, Math.Min(unit, totalRows), totalRows);
         var mark = scratch.Used;
         var staging = scratch.Allocate(type, rowsPerChunk, cols);
-        var buffer = ArrayPool<byte>.Shared.Rent(checked((int)(rowsPerChunk * rowBytes)));
+        var (buffer, next) = (Rent(rowsPerChunk * rowBytes), Rent(rowsPerChunk * rowBytes));
+        var reading = Task.CompletedTask;
         try
         {
+            reading = Read(0, buffer);
             for (var row = 0; row < totalRows; row += rowsPerChunk)
             {
+                reading.GetAwaiter().GetResult();
+                reading = Read(row + rowsPerChunk, next);
                 var rows = Math.Min(rowsPerChunk, totalRows - row);
                 var bytes = buffer.AsSpan(0, (int)(rows * rowBytes));
-                file.Read(entry, row * rowBytes, bytes);
                 FiniteScan.Require(bytes, type, file.Path, entry.Name, (long)row * cols);
                 action(staging.RowRange(0, rows), row, rows, bytes);
                 _bytesRead += bytes.Length;
                 Progress?.Report(_bytesRead);
+                (buffer, next) = (next, buffer);
             }
         }
         finally
         {
+            // After an error no read may still fill a buffer that is given back; what it meets itself no longer matters.
+            Task.WaitAny(reading);
             ArrayPool<byte>.Shared.Return(buffer);
+            ArrayPool<byte>.Shared.Return(next);
             scratch.Release(mark);
+        }
+
+        static byte[] Rent(long bytes) => ArrayPool<byte>.Shared.Rent(checked((int)bytes));
+
+        Task Read(int row, byte[] target)
+        {
+            var bytes = (int)(Math.Min(rowsPerChunk, totalRows - row) * rowBytes);
+            return bytes <= 0
+                ? Task.CompletedTask
+                : Task.Run(() => file.Read(entry, row * rowBytes, target.AsSpan(0, bytes)));
         }
     }
 
