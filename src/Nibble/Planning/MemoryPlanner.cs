@@ -59,9 +59,11 @@ public sealed class MemoryPlanner
         ArgumentNullException.ThrowIfNull(work);
         MemoryPlan? best = null;
         MemoryPlan? leanest = null;
+        LoraAdapters? adapters = null;
         foreach (var tableOnHost in _device.DequantizesToScratch && _lora is not null ? (bool[])[false, true] : [false])
         {
             var weights = new Sizes(this, tableOnHost);
+            adapters = weights.Lora;
             foreach (var passTokens in PassCandidates(work))
             {
                 foreach (var chunk in Chunks)
@@ -84,7 +86,24 @@ public sealed class MemoryPlanner
             }
         }
 
-        return best ?? throw new MemoryPlanException(Explain(leanest!));
+        return best is null
+            ? throw new MemoryPlanException(Explain(leanest!))
+            : best with { EvalPassTokens = WidestEvaluation(work, best, adapters) };
+    }
+
+    // Without a backward pass the bytes that training takes hold more tokens: evaluation has them for nothing.
+    private int WidestEvaluation(Workload work, MemoryPlan plan, LoraAdapters? adapters)
+    {
+        var most = (int)Math.Min(_device.PreferredPassTokens, work.EvalTokens);
+        for (var tokens = most; tokens > plan.EvalPassTokens; tokens = tokens * 3 / 4)
+        {
+            if (Bytes(EvaluationShape(tokens, plan.LogitsChunk), adapters) <= plan.PassBytes)
+            {
+                return tokens;
+            }
+        }
+
+        return plan.EvalPassTokens;
     }
 
     private MemoryPlan Plan(Workload work, Sizes sizes, in TrainingChoice choice)
@@ -97,7 +116,7 @@ public sealed class MemoryPlanner
         var train = Bytes(shape, sizes.Lora);
         var eval = evalTokens == 0
             ? 0
-            : Bytes(Shape(evalTokens, Math.Max(1, evalTokens / 2), chunk, 0, false), sizes.Lora);
+            : Bytes(EvaluationShape(evalTokens, chunk), sizes.Lora);
         var pass = Math.Max(Math.Max(train, eval), WeightLoader.ScratchBytes(_config));
         var ledger = new List<LedgerItem>
         {
@@ -178,6 +197,9 @@ public sealed class MemoryPlanner
     private static PassShape Shape(
         int tokens, int samples, int chunk, int recomputed, bool backward, bool offloads = false) =>
         new(tokens, Math.Min(samples, tokens), tokens, chunk, recomputed, backward) { OffloadsInputs = offloads };
+
+    private static PassShape EvaluationShape(int tokens, int chunk) =>
+        Shape(tokens, Math.Max(1, tokens / 2), chunk, 0, false);
 
     private long Bytes(in PassShape shape, LoraAdapters? adapters) =>
         DecoderModel.PassBytes(_config, adapters, _device.ActivationType, shape);

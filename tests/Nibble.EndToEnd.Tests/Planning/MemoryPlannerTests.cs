@@ -72,10 +72,26 @@ public sealed class MemoryPlannerTests
         }
     }
 
-    private static MemoryPlan Choose(double gib)
+    [Theory]
+    [InlineData(9324, 1000, 9324)]
+    [InlineData(400, 400, 400)]
+    public void Choose_ShortSteps_EvaluateInPassesAsLargeAsTrainingHasRoomFor(long evalTokens, int least, int most)
+    {
+        var training = ReferenceRun with
+        {
+            LargestMicroBatch = 88, LargestStep = 250, MeanStep = 216, LongestSample = 88,
+        };
+        var plan = Choose(6, training with { LargestEvalBatch = 88, EvalSamples = 173, EvalTokens = evalTokens });
+        Assert.InRange(plan.EvalPassTokens, least, most);
+        Assert.Equal(Choose(6, training).PassBytes, plan.PassBytes);
+    }
+
+    private static MemoryPlan Choose(double gib) => Choose(gib, ReferenceRun);
+
+    private static MemoryPlan Choose(double gib, Workload work)
     {
         var options = new EngineOptions("cuda", null, RecomputeMode.Allowed, (long)(gib * Gib));
-        return Planner(BackendChoice.AssumedGpuTraits(options)).Choose(ReferenceRun);
+        return Planner(BackendChoice.AssumedGpuTraits(options)).Choose(work);
     }
 
     private static MemoryPlanner Planner(DeviceTraits traits) => new(
