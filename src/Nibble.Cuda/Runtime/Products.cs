@@ -10,9 +10,10 @@ namespace Nibble.Cuda.Runtime;
 /// </summary>
 internal sealed unsafe class Products : IDisposable
 {
-    // The library orders proposals by its own estimate, and for long passes the fastest is often far down its list: with
-    // 48 instead of 8, steps of a 7B with 4 x 2048 and 4 x 512 tokens took 4 and 2 % less on an H100, but one of 320
-    // tokens, for which reading the weights decides, only 1 %. Each proposal costs the first run the time to load it.
+    // The library orders proposals by its own estimate, and for long passes the fastest is often far down its list:
+    // with 48 instead of 8, steps of a 7B with 4 x 2048 and 4 x 512 tokens took 4 and 2 % less on an H100, but one of
+    // 320 tokens, for which reading the weights decides, only 1 %. Each proposal costs the first run the time to load
+    // it.
     private const int Proposals = 48;
     private const int ShortProposals = 8;
     private const int ShortRows = 512;

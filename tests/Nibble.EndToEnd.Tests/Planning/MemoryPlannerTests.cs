@@ -79,7 +79,10 @@ public sealed class MemoryPlannerTests
     {
         var training = ReferenceRun with
         {
-            LargestMicroBatch = 88, LargestStep = 250, MeanStep = 216, LongestSample = 88,
+            LargestMicroBatch = 88,
+            LargestStep = 250,
+            MeanStep = 216,
+            LongestSample = 88,
         };
         var plan = Choose(6, training with { LargestEvalBatch = 88, EvalSamples = 173, EvalTokens = evalTokens });
         Assert.InRange(plan.EvalPassTokens, least, most);

@@ -184,7 +184,7 @@ public sealed partial class WeightLoader(IBackend backend, SafetensorsIndex file
         }
         finally
         {
-            // After an error no read may still fill a buffer that is given back; what it meets itself no longer matters.
+            // After an error no read may still fill a buffer that is given back; what it meets itself does not matter.
             Task.WaitAny(reading);
             ArrayPool<byte>.Shared.Return(buffer);
             ArrayPool<byte>.Shared.Return(next);
