@@ -14,6 +14,7 @@ public static class OpCases
         .. ColumnSumCases.All,
         .. SwiGluCases.All,
         .. MatMulCases.All,
+        .. LowRankBackwardCases.All,
         .. LinearCases.All,
         .. QuantizeCases.All,
         .. ElementwiseCases.All,

@@ -82,6 +82,13 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
         bool accumulate = false) =>
         Measure(() => inner.MatMul(a, transposeA, b, transposeB, c, alpha, accumulate));
 
+    public void LowRankBackward(
+        TensorView dy, TensorView b, TensorView u, ReadOnlySpan<LowRankBlock> blocks, float scale, TensorView du)
+    {
+        var copy = blocks.ToArray();
+        Measure(() => inner.LowRankBackward(dy, b, u, copy, scale, du));
+    }
+
     public void Linear(TensorView x, FrozenLinear weight, TensorView y) => Measure(() => inner.Linear(x, weight, y));
 
     public void LinearBackward(TensorView dy, FrozenLinear weight, TensorView dx, bool accumulate) =>

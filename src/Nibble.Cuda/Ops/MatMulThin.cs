@@ -30,7 +30,7 @@ public sealed partial class CudaBackend
     // Sums over tokens: measured on an H100, ahead of the library at 320 to 8192 tokens with 512 and 3584 columns, and
     // behind it (165 us against 117 at 8192 tokens) with 18944.
     private const int TokenColumns = 32;
-    private const int TokenBlocksPerMultiprocessor = 2;
+    private const int TokenMostTiles = 256;
     private const int TokenStep = 32;
     private const int TokenStages = 3;
 
@@ -78,9 +78,7 @@ public sealed partial class CudaBackend
 
         var blocks = Tiles(c.Cols, ThinBlock);
         var owners = Tiles(c.Rows, ThinRows);
-        var splits = Parts(
-            owners, Tiles(product.Depth, ThinUnit * ThinWarps * ThinStages),
-            ThinRows * blocks * ThinBlock * sizeof(float));
+        var splits = ThinSplits(owners, product.Depth, blocks, _products.Workspace.Bytes);
         _context.Launch(
             (product.TransposeB ? _thinNt : _thinNn)[blocks - 1], DType.U8,
             new LaunchShape(
@@ -97,14 +95,13 @@ public sealed partial class CudaBackend
         var (wide, thin) = byRows ? (product.A, product.B) : (product.B, product.A);
         var owners = Tiles(wide.Cols, TokenColumns);
         if (product.TransposeB || c.DType != DType.F32 || thin.Cols > ThinColumns || product.Depth == 0
-            || owners > TokenBlocksPerMultiprocessor * _context.Info.Multiprocessors || !Layout.IsWide(wide))
+            || owners > TokenMostTiles || !Layout.IsWide(wide))
         {
             return false;
         }
 
         var blocks = Tiles(thin.Cols, ThinBlock);
-        var splits = Parts(
-            owners, wide.Rows / (TokenStep * ThinWarps), TokenColumns * blocks * ThinBlock * sizeof(float));
+        var splits = TokenSplits(owners, wide.Rows, blocks, _products.Workspace.Bytes);
         _context.Launch(
             _tokenSums[blocks - 1], DType.U8,
             new LaunchShape((uint)owners, (uint)splits, 1, ThinThreads, (uint)TokenShared(blocks)),
@@ -114,16 +111,24 @@ public sealed partial class CudaBackend
         return true;
     }
 
+    private int ThinSplits(int owners, int depth, int blocks, long bytes) =>
+        Parts(owners, Tiles(depth, ThinUnit * ThinWarps * ThinStages), ThinPartBytes(blocks), bytes);
+
+    private int TokenSplits(int owners, int tokens, int blocks, long bytes) =>
+        Parts(owners, tokens / (TokenStep * ThinWarps), TokenColumns * blocks * ThinBlock * sizeof(float), bytes);
+
     // Into how many parts a sum is split so that the card is filled, at most `most`: a function of shapes and card
     // alone, because the order of summation depends on it. The parts lie in the products' workspace, which is free
     // between two ops of the stream.
-    private int Parts(int owners, int most, long ownedBytes)
+    private int Parts(int owners, int most, long partBytes, long bytes)
     {
         var wanted = Math.Min(Math.Min(_context.Info.Multiprocessors / owners, most), MaxParts);
         return owners <= DeviceTables.MaxTickets && wanted > 1
-            ? (int)Math.Max(Math.Min(wanted, _products.Workspace.Bytes / (owners * ownedBytes)), 1)
+            ? (int)Math.Max(Math.Min(wanted, bytes / (owners * partBytes)), 1)
             : 1;
     }
+
+    private static int ThinPartBytes(int blocks) => ThinRows * blocks * ThinBlock * sizeof(float);
 
     // Bytes of a row of the thin operand in shared memory: an odd number of chunks.
     private static int ThinPitch(int blocks) => (blocks | 1) * 16;

@@ -1,13 +1,9 @@
-// Products with few columns and long sums, what a LoRA factor makes of its input: c [rows, R] (+)= alpha a op(b) with
-// R up to 24. a is read once, 16 bytes at a time, straight into the operands of the tensor cores: in every 32 terms a
-// lane holds the eight that stand together in memory where the instruction would have them apart, and b is handed out
-// in the same order. bf16, sums in F32, sm_80 and later; the launcher is MatMulThin.cs. The letters say how b is stored:
-// n as the product reads it, [depth, R], t transposed, [R, depth].
+// Products with few columns and long sums, as ThinRows.cuh has them; the launcher is MatMulThin.cs. The letters say how
+// b is stored: n as the product reads it, [depth, R], t transposed, [R, depth]. Block (x, y): rows 16 y .., part x.
 // check: BLOCKS=1
 // check: BLOCKS=2
 // check: BLOCKS=3
-#include "Mma.cuh"
-#include "Ticket.cuh"
+#include "ThinRows.cuh"
 
 // Columns of c by eights.
 #ifndef BLOCKS
@@ -16,209 +12,18 @@
 
 extern __shared__ __align__(128) unsigned char shared_memory[];
 
-namespace {
-
-// Rows and columns of c that a block owns, and warps that share their sum.
-constexpr int ROWS = 16;
-constexpr int COLUMNS = 8 * BLOCKS;
-constexpr int WARPS = 8;
-
-// Terms that a warp adds at a time, 128 bytes of a row of a, and how many such units are under way.
-constexpr int UNIT = 64;
-constexpr int STAGES = 2;
-
-// Bytes of a unit of b in shared memory. As [depth, R]: from row to row an odd number of 16-byte chunks, so that eight
-// rows lie in different banks.
-constexpr int PITCH = (BLOCKS | 1) * 16;
-template <bool transpose_b> constexpr int STAGE_BYTES = transpose_b ? COLUMNS * UNIT * 2 : UNIT * PITCH;
-
-// Where term k of a unit of b stands: load_matrix_x4_transposed takes 32 rows in the order of its lanes and hands lane
-// 4 g + t of them the terms 8 t .. 8 t + 7, as pairs.
-__device__ __forceinline__ int slot(int k)
-{
-    return (k & 32) | ((k >> 1) & 3) << 3 | ((k >> 3) & 3) << 1 | (k & 1);
-}
-
-// Starts copying a unit of b, terms first .. first + 63, to this warp's shared memory; what lies outside is zero.
-template <bool transpose_b>
-__device__ __forceinline__ void load_right(
-    unsigned char* stage, const bf16* b, i64 b_stride, int b_wide, int first, int depth, int cols, int lane)
-{
-    unsigned to = shared_address(stage);
-    if constexpr (transpose_b)
-    {
-#pragma unroll
-        for (int base = 0; base < COLUMNS * 8; base += WARP)
-        {
-            int col = (base + lane) / 8, chunk = lane % 8, k = first + chunk * 8;
-            bool valid = col < cols && k < depth;
-            // Neighbouring columns change halves: eight lanes read four chunks of two columns at a time.
-            copy_async_16(
-                to + col * 128 + (chunk ^ (col & 1) << 2) * 16, valid ? b + col * b_stride + k : b, valid);
-        }
-    }
-    else if (b_wide)
-    {
-#pragma unroll
-        for (int base = 0; base < UNIT * BLOCKS; base += WARP)
-        {
-            int k = (base + lane) / BLOCKS, chunk = (base + lane) % BLOCKS;
-            bool valid = first + k < depth && chunk * 8 < cols;
-            copy_async_16(to + slot(k) * PITCH + chunk * 16, valid ? b + (first + k) * b_stride + chunk * 8 : b, valid);
-        }
-    }
-    else
-    {
-        for (int index = lane; index < UNIT * COLUMNS; index += WARP)
-        {
-            int k = index / COLUMNS, col = index % COLUMNS;
-            u16 bits = first + k < depth && col < cols ? b[(first + k) * b_stride + col].bits : (u16)0;
-            *(u16*)(stage + slot(k) * PITCH + col * 2) = bits;
-        }
-    }
-}
-
-// Block (x, y): rows ROWS y .. and units x WARPS + warp, then every WARPS gridDim.x-th. b_wide: rows of b as stored are
-// whole chunks of 16 bytes, which a's always are; with `transpose_b` they must be.
-template <bool transpose_b>
-__device__ __forceinline__ void thin(
-    const bf16* a, i64 a_stride, const bf16* b, i64 b_stride, int b_wide, bf16* c, i64 c_stride, int rows, int cols,
-    int depth, float alpha, int accumulate, float* parts, u32* tickets)
-{
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, t = lane % 4;
-    int row0 = blockIdx.y * ROWS;
-    unsigned char* stages = shared_memory + warp * (STAGES * STAGE_BYTES<transpose_b>);
-    int step = WARPS * (int)gridDim.x * UNIT;
-    uint4 left[STAGES][2][2];
-    float sum[BLOCKS][4] = {};
-    auto load = [&](uint4 (&to)[2][2], int s, int first)
-    {
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-        {
-            int k = first + 32 * half + 8 * t;
-#pragma unroll
-            for (int h = 0; h < 2; h++)
-            {
-                // Rows past the last repeat it, and are not written.
-                int row = min(row0 + 8 * h + g, rows - 1);
-                to[half][h] = k < depth ? *(const uint4*)(a + row * a_stride + k) : make_uint4(0, 0, 0, 0);
-            }
-        }
-
-        if (first < depth)
-        {
-            load_right<transpose_b>(
-                stages + s * STAGE_BYTES<transpose_b>, b, b_stride, b_wide, first, depth, cols, lane);
-        }
-
-        copy_async_commit();
-    };
-    auto multiply = [&](const uint4 (&from)[2][2], int s)
-    {
-        unsigned stage = shared_address(stages + s * STAGE_BYTES<transpose_b>);
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-        {
-#pragma unroll
-            for (int n = 0; n < BLOCKS; n++)
-            {
-                unsigned r[4];
-                if constexpr (transpose_b)
-                {
-                    // Lane 4 g + t takes terms 8 t .. of column g.
-                    unsigned at = stage + (8 * n + g) * 128 + ((4 * half + t) ^ (g & 1) << 2) * 16;
-                    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-                        : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at));
-                }
-                else
-                    load_matrix_x4_transposed(r, stage + (32 * half + lane) * PITCH + n * 16);
-                uint4 p = from[half][0], q = from[half][1];
-                const unsigned low[4] = {p.x, q.x, p.y, q.y}, high[4] = {p.z, q.z, p.w, q.w};
-                mma_bf16(sum[n], low, r[0], r[1]);
-                mma_bf16(sum[n], high, r[2], r[3]);
-            }
-        }
-    };
-
-    int first = ((int)blockIdx.x * WARPS + warp) * UNIT;
-#pragma unroll
-    for (int s = 0; s < STAGES; s++) load(left[s], s, first + s * step);
-#pragma unroll 1
-    for (; first < depth; first += STAGES * step)
-    {
-#pragma unroll
-        for (int s = 0; s < STAGES; s++)
-        {
-            copy_async_wait<STAGES - 1>();
-            // What other lanes of the warp copied is in place.
-            __syncwarp();
-            if (first + s * step < depth) multiply(left[s], s);
-            // The warp has read the stage before it is filled again.
-            __syncwarp();
-            load(left[s], s, first + (STAGES + s) * step);
-        }
-    }
-
-    // The warps' sums take the place of the stages.
-    copy_async_wait<0>();
-    __syncthreads();
-    float* sums = (float*)shared_memory;
-#pragma unroll
-    for (int n = 0; n < BLOCKS; n++)
-    {
-        float* at = sums + (warp * ROWS + g) * COLUMNS + 8 * n + 2 * t;
-        *(float2*)at = make_float2(sum[n][0], sum[n][1]);
-        *(float2*)(at + 8 * COLUMNS) = make_float2(sum[n][2], sum[n][3]);
-    }
-
-    // All warps' sums are there before any are added.
-    __syncthreads();
-    constexpr int OWNED = ROWS * COLUMNS, THREADS = WARPS * WARP;
-    auto add_warps = [&](int index)
-    {
-        float total = 0.0f;
-#pragma unroll
-        for (int w = 0; w < WARPS; w++) total += sums[w * OWNED + index];
-        return total;
-    };
-    auto finish = [&](int index, float total)
-    {
-        int row = row0 + index / COLUMNS, col = index % COLUMNS;
-        if (row >= rows || col >= cols) return;
-        bf16* at = c + row * c_stride + col;
-        float value = alpha * total;
-        if (accumulate) value += to_float(*at);
-        *at = from_float<bf16>(value);
-    };
-
-    if (gridDim.x == 1)
-    {
-        for (int index = threadIdx.x; index < OWNED; index += THREADS) finish(index, add_warps(index));
-        return;
-    }
-
-    float* mine = parts + (i64)blockIdx.y * gridDim.x * OWNED;
-    for (int index = threadIdx.x; index < OWNED; index += THREADS)
-        mine[blockIdx.x * OWNED + index] = add_warps(index);
-    if (!draws_last_ticket(tickets + blockIdx.y, gridDim.x)) return;
-#pragma unroll 2
-    for (int index = threadIdx.x; index < OWNED; index += THREADS)
-        finish(index, add_parts(mine + index, OWNED, gridDim.x));
-}
-
-}  // namespace
-
 extern "C" __global__ __launch_bounds__(256, 2) void thin_nn(
     const bf16* a, i64 a_stride, const bf16* b, i64 b_stride, int b_wide, bf16* c, i64 c_stride, int rows, int cols,
     int depth, float alpha, int accumulate, float* parts, u32* tickets)
 {
-    thin<false>(a, a_stride, b, b_stride, b_wide, c, c_stride, rows, cols, depth, alpha, accumulate, parts, tickets);
+    thin_rows<BLOCKS, false>(shared_memory, a, a_stride, b, b_stride, b_wide, c, c_stride, rows, cols, depth, alpha,
+        accumulate, blockIdx.y, blockIdx.x, gridDim.x, parts, tickets);
 }
 
 extern "C" __global__ __launch_bounds__(256, 2) void thin_nt(
     const bf16* a, i64 a_stride, const bf16* b, i64 b_stride, int b_wide, bf16* c, i64 c_stride, int rows, int cols,
     int depth, float alpha, int accumulate, float* parts, u32* tickets)
 {
-    thin<true>(a, a_stride, b, b_stride, b_wide, c, c_stride, rows, cols, depth, alpha, accumulate, parts, tickets);
+    thin_rows<BLOCKS, true>(shared_memory, a, a_stride, b, b_stride, b_wide, c, c_stride, rows, cols, depth, alpha,
+        accumulate, blockIdx.y, blockIdx.x, gridDim.x, parts, tickets);
 }

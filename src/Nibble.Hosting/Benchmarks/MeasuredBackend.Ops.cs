@@ -112,6 +112,14 @@ internal sealed partial class MeasuredBackend
     }
 
     /// <inheritdoc/>
+    public void LowRankBackward(
+        TensorView dy, TensorView b, TensorView u, ReadOnlySpan<LowRankBlock> blocks, float scale, TensorView du)
+    {
+        using var _ = Measure();
+        inner.LowRankBackward(dy, b, u, blocks, scale, du);
+    }
+
+    /// <inheritdoc/>
     public void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax)
     {
         using var _ = Measure();

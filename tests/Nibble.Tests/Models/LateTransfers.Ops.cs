@@ -49,6 +49,10 @@ internal sealed partial class LateTransfers
         bool accumulate = false) =>
         inner.MatMul(a, transposeA, b, transposeB, c, alpha, accumulate);
 
+    public void LowRankBackward(
+        TensorView dy, TensorView b, TensorView u, ReadOnlySpan<LowRankBlock> blocks, float scale, TensorView du) =>
+        inner.LowRankBackward(dy, b, u, blocks, scale, du);
+
     public void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax) =>
         inner.Quantize4Bit(x, code, codes, absMax);
 

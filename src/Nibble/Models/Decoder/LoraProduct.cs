@@ -41,14 +41,15 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
         }
 
         var dxa = Gapless(buffers.Lora, dy.Rows, group.RankSum);
-        backend.MatMul(dy, false, group.B, false, dxa);
-        foreach (var module in group.Modules)
+        Span<LowRankBlock> blocks = stackalloc LowRankBlock[group.Modules.Length];
+        for (var i = 0; i < blocks.Length; i++)
         {
-            var gradB = ParameterSet.Piece(gradients, module.B);
-            backend.MatMul(
-                dy.ColRange(module.FirstRow, module.Rows), true,
-                xa.ColRange(module.FirstRank, module.A.Rows), false, gradB, group.Scaling, accumulate: true);
+            var module = group.Modules[i];
+            blocks[i] = new LowRankBlock(
+                module.FirstRow, module.FirstRank, ParameterSet.Piece(gradients, module.B));
         }
+
+        backend.LowRankBackward(dy, group.B, xa, blocks, group.Scaling, dxa);
 
         var input = Input(group, layer, index, x, scratch);
         if (StackedGradient(gradients, group) is { } stacked)
