@@ -65,6 +65,53 @@ public sealed class OffloadTests
         Assert.Equal(gradients, Flat(model));
     }
 
+    [Theory]
+    [InlineData(TestBackend.Cpu, 40)]
+    [InlineData(TestBackend.CardF32, 500)]
+    [InlineData(TestBackend.CardBf16, 500)]
+    public void Adapters_TrainedWithInputsOnTheHost_AreTheSameBits(string name, int rowLength)
+    {
+        using var backend = TestBackend.Open(name);
+        Batch[] passes = [new Batch([Row(rowLength, 1), Row(rowLength, 2)]), new Batch([Row(rowLength - 7, 3)])];
+        var kept = Train(offloadsInputs: false);
+        var hosted = Train(offloadsInputs: true);
+        Assert.Equal(kept.Losses, hosted.Losses);
+        Assert.Equal(kept.Adapters, hosted.Adapters);
+        Assert.NotEqual(kept.Losses[0], kept.Losses[^1]);
+
+        (List<double> Losses, float[] Adapters) Train(bool offloadsInputs)
+        {
+            var config = Config(false) with
+            {
+                HiddenSize = 256,
+                IntermediateSize = 512,
+                Heads = 4,
+                KvHeads = 2,
+                HeadDim = 64,
+            };
+            using var model = Model(backend, config, "all", 0.1);
+            var state = OptimizerState.Allocate(model.Trained.Slots, eightBit: false, model.Arena);
+            foreach (var (_, view) in state.Tensors)
+            {
+                backend.Zero(view);
+            }
+
+            var losses = new List<double>();
+            for (var step = 0; step < 6; step++)
+            {
+                losses.Add(model.LossAndGradient(passes, Layers, step: step, offloadsInputs: offloadsInputs));
+                backend.GradientNorm(model.Trained.Gradient, model.Norm);
+                backend.AdamW(
+                    model.Trained, state,
+                    new AdamWStep(1e-3f, 0.9f, 0.999f, 1e-8f, 0, step + 1, 1, DecayAfter: false), model.Norm);
+            }
+
+            var adapters = new float[model.Trained.Master.Cols];
+            backend.Download(model.Trained.Master, MemoryMarshal.AsBytes(adapters.AsSpan()));
+            return (losses, adapters);
+        }
+    }
+
     [Fact]
     public void Slots_BelowTheLowestAdapter_StayOnTheDevice()
     {
@@ -139,15 +186,18 @@ public sealed class OffloadTests
         Windows = new int[Layers],
     };
 
-    private static TinyModel Model(IBackend backend, string targets, double dropout, bool tied)
+    private static TinyModel Model(IBackend backend, string targets, double dropout, bool tied) =>
+        Model(backend, Config(tied), targets, dropout);
+
+    private static TinyModel Model(IBackend backend, ModelConfig config, string targets, double dropout)
     {
         if (targets == "none")
         {
-            return new TinyModel(backend, Config(tied));
+            return new TinyModel(backend, config);
         }
 
         var modules = targets switch { "all" => All, "down" => ["down_proj"], _ => Attention };
-        var model = new TinyModel(backend, Config(tied), LoraTestOptions.Create(4, 8, modules, dropout));
+        var model = new TinyModel(backend, config, LoraTestOptions.Create(4, 8, modules, dropout));
         model.Lora!.Initialize(backend, 3);
         foreach (var slot in model.Lora.Parameters.Slots.Where(
             s => s.Name.Contains("lora_B", StringComparison.Ordinal)))

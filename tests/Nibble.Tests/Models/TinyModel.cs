@@ -197,9 +197,12 @@ internal sealed class TinyModel : IDisposable
             {
                 var values = Values((int)view.Count, stream, norms.Contains(view));
                 Backend.Upload(
-                    view.DType == DType.F64
-                        ? MemoryMarshal.AsBytes(Array.ConvertAll(values, v => (double)v).AsSpan())
-                        : MemoryMarshal.AsBytes(values.AsSpan()),
+                    view.DType switch
+                    {
+                        DType.F64 => MemoryMarshal.AsBytes(Array.ConvertAll(values, v => (double)v).AsSpan()),
+                        DType.BF16 => MemoryMarshal.AsBytes(Array.ConvertAll(values, Bf16.FromSingle).AsSpan()),
+                        _ => MemoryMarshal.AsBytes(values.AsSpan()),
+                    },
                     view);
             }
 
