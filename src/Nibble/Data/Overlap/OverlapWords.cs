@@ -1,3 +1,7 @@
+using System.Buffers;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+
 namespace Nibble.Data.Overlap;
 
 /// <summary>
@@ -7,53 +11,41 @@ namespace Nibble.Data.Overlap;
 /// </summary>
 internal static class OverlapWords
 {
-    private const ulong Offset = 14695981039346656037;
-    private const ulong Prime = 1099511628211;
-
-    /// <summary>Appends the 64-bit FNV-1a hash of every word of a text.</summary>
+    /// <summary>Appends a 64-bit hash of every word of a text.</summary>
     /// <param name="text">Text.</param>
     /// <param name="words">Takes the hashes.</param>
     public static void Split(ReadOnlySpan<char> text, List<ulong> words)
     {
-        for (var at = 0; at < text.Length;)
+        var buffer = ArrayPool<char>.Shared.Rent(text.Length);
+        var lower = buffer.AsSpan(0, text.Length);
+        text.ToLowerInvariant(lower);
+        for (var at = 0; at < lower.Length;)
         {
-            var value = text[at];
-            if (!char.IsLetterOrDigit(value))
+            var first = at++;
+            if (char.IsLetterOrDigit(lower[first]))
             {
-                at++;
-                if (value > ' ' && !char.IsWhiteSpace(value) && !Separates(value))
+                while (at < lower.Length && char.IsLetterOrDigit(lower[at]))
                 {
-                    words.Add(Mix(Offset, value));
+                    at++;
                 }
-
+            }
+            else if (lower[first] <= ' ' || char.IsWhiteSpace(lower[first]) || Separates(lower[first]))
+            {
                 continue;
             }
 
-            var hash = Offset;
-            do
-            {
-                hash = Mix(hash, char.ToLowerInvariant(text[at++]));
-            }
-            while (at < text.Length && char.IsLetterOrDigit(text[at]));
-            words.Add(hash);
+            words.Add(Hash<char>(lower[first..at]));
         }
+
+        ArrayPool<char>.Shared.Return(buffer);
     }
 
     /// <summary>The hash of one to three words in their order.</summary>
     /// <param name="words">Hashes of the words.</param>
-    public static ulong Shingle(ReadOnlySpan<ulong> words)
-    {
-        var hash = Offset + (ulong)words.Length;
-        foreach (var word in words)
-        {
-            hash = (hash ^ word) * Prime;
-            hash ^= hash >> 32;
-        }
+    public static ulong Shingle(ReadOnlySpan<ulong> words) => Hash(words);
 
-        return hash;
-    }
-
-    private static ulong Mix(ulong hash, char value) => (hash ^ value) * Prime;
+    private static ulong Hash<T>(ReadOnlySpan<T> values)
+        where T : unmanaged => XxHash3.HashToUInt64(MemoryMarshal.AsBytes(values));
 
     private static bool Separates(char value) => value is '\'' or '"' or '`' or '.' or ',' or ';' or ':' or '!' or '?'
         or '\u2018' or '\u2019' or '\u201C' or '\u201D';
