@@ -7,7 +7,7 @@ namespace Nibble.Ops.Tests;
 /// Passes ops on to another backend, several times each: the first call may build what is kept, later ones may not
 /// allocate. The numbers of in-place ops change with that; only bytes are looked at.
 /// </summary>
-internal sealed class AllocationMeter(IBackend inner) : IBackend
+internal sealed class AllocationMeter(IBackend inner) : ForwardingBackend(inner)
 {
     /// <summary>Every op that was called.</summary>
     public HashSet<string> CalledOps { get; } = [];
@@ -18,150 +18,129 @@ internal sealed class AllocationMeter(IBackend inner) : IBackend
     /// <summary>What runs, for the message.</summary>
     public string Case { get; set; } = "";
 
-    public string Name => inner.Name;
+    public override void RmsNorm(TensorView x, TensorView weight, float epsilon, TensorView y, TensorView rstd) =>
+        Measure(() => base.RmsNorm(x, weight, epsilon, y, rstd));
 
-    public DType ActivationType => inner.ActivationType;
-
-    public TensorView DequantizationScratch
-    {
-        get => inner.DequantizationScratch;
-        set => inner.DequantizationScratch = value;
-    }
-
-    public bool NeedsDequantizationScratch => inner.NeedsDequantizationScratch;
-
-    public DeviceMemory Allocate(long bytes, MemoryKind kind = MemoryKind.Device) => inner.Allocate(bytes, kind);
-
-    public void Upload(ReadOnlySpan<byte> source, TensorView destination) => inner.Upload(source, destination);
-
-    public void Download(TensorView source, Span<byte> destination) => inner.Download(source, destination);
-
-    public void Zero(TensorView destination) => inner.Zero(destination);
-
-    public void Synchronize() => inner.Synchronize();
-
-    public void Dispose() => inner.Dispose();
-
-    public void RmsNorm(TensorView x, TensorView weight, float epsilon, TensorView y, TensorView rstd) =>
-        Measure(() => inner.RmsNorm(x, weight, epsilon, y, rstd));
-
-    public void AddRmsNorm(
+    public override void AddRmsNorm(
         TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon,
         TensorView y, TensorView rstd) =>
-        Measure(() => inner.AddRmsNorm(x, delta, sum, weight, epsilon, y, rstd));
+        Measure(() => base.AddRmsNorm(x, delta, sum, weight, epsilon, y, rstd));
 
-    public void RmsNormBackward(
+    public override void RmsNormBackward(
         TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate,
         TensorView dWeight) =>
-        Measure(() => inner.RmsNormBackward(dy, x, weight, rstd, dx, accumulate, dWeight));
+        Measure(() => base.RmsNormBackward(dy, x, weight, rstd, dx, accumulate, dWeight));
 
-    public void Rope(TensorView x, TensorView positions, TensorView table, bool inverse) =>
-        Measure(() => inner.Rope(x, positions, table, inverse));
+    public override void Rope(TensorView x, TensorView positions, TensorView table, bool inverse) =>
+        Measure(() => base.Rope(x, positions, table, inverse));
 
-    public void GatherRows(TensorView x, TensorView index, TensorView y) =>
-        Measure(() => inner.GatherRows(x, index, y));
+    public override void GatherRows(TensorView x, TensorView index, TensorView y) =>
+        Measure(() => base.GatherRows(x, index, y));
 
-    public void ScatterRows(TensorView x, TensorView index, TensorView y) =>
-        Measure(() => inner.ScatterRows(x, index, y));
+    public override void ScatterRows(TensorView x, TensorView index, TensorView y) =>
+        Measure(() => base.ScatterRows(x, index, y));
 
-    public void Embedding(TensorView ids, TensorView table, TensorView y) =>
-        Measure(() => inner.Embedding(ids, table, y));
+    public override void Embedding(TensorView ids, TensorView table, TensorView y) =>
+        Measure(() => base.Embedding(ids, table, y));
 
-    public void EmbeddingBackward(TensorView ids, TensorView dy, TensorView dTable) =>
-        Measure(() => inner.EmbeddingBackward(ids, dy, dTable));
+    public override void EmbeddingBackward(TensorView ids, TensorView dy, TensorView dTable) =>
+        Measure(() => base.EmbeddingBackward(ids, dy, dTable));
 
-    public void ColumnSum(TensorView x, TensorView y) => Measure(() => inner.ColumnSum(x, y));
+    public override void ColumnSum(TensorView x, TensorView y) => Measure(() => base.ColumnSum(x, y));
 
-    public void SwiGlu(TensorView gateUp, TensorView h) => Measure(() => inner.SwiGlu(gateUp, h));
+    public override void SwiGlu(TensorView gateUp, TensorView h) => Measure(() => base.SwiGlu(gateUp, h));
 
-    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp) =>
-        Measure(() => inner.SwiGluBackward(dh, gateUp, dGateUp));
+    public override void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp) =>
+        Measure(() => base.SwiGluBackward(dh, gateUp, dGateUp));
 
-    public void MatMul(
+    public override void MatMul(
         TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
         bool accumulate = false) =>
-        Measure(() => inner.MatMul(a, transposeA, b, transposeB, c, alpha, accumulate));
+        Measure(() => base.MatMul(a, transposeA, b, transposeB, c, alpha, accumulate));
 
-    public void LowRankBackward(
+    public override void LowRankBackward(
         TensorView dy, TensorView b, TensorView u, ReadOnlySpan<LowRankBlock> blocks, float scale, TensorView du)
     {
         var copy = blocks.ToArray();
-        Measure(() => inner.LowRankBackward(dy, b, u, copy, scale, du));
+        Measure(() => base.LowRankBackward(dy, b, u, copy, scale, du));
     }
 
-    public void Linear(TensorView x, FrozenLinear weight, TensorView y) => Measure(() => inner.Linear(x, weight, y));
+    public override void Linear(TensorView x, FrozenLinear weight, TensorView y) =>
+        Measure(() => base.Linear(x, weight, y));
 
-    public void LinearBackward(TensorView dy, FrozenLinear weight, TensorView dx, bool accumulate) =>
-        Measure(() => inner.LinearBackward(dy, weight, dx, accumulate));
+    public override void LinearBackward(TensorView dy, FrozenLinear weight, TensorView dx, bool accumulate) =>
+        Measure(() => base.LinearBackward(dy, weight, dx, accumulate));
 
-    public void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax) =>
-        Measure(() => inner.Quantize4Bit(x, code, codes, absMax));
+    public override void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax) =>
+        Measure(() => base.Quantize4Bit(x, code, codes, absMax));
 
-    public float QuantizeAbsMax(TensorView absMax, TensorView codes, TensorView nestedAbsMax)
+    public override float QuantizeAbsMax(TensorView absMax, TensorView codes, TensorView nestedAbsMax)
     {
         var offset = 0f;
-        Measure(() => offset = inner.QuantizeAbsMax(absMax, codes, nestedAbsMax));
+        Measure(() => offset = base.QuantizeAbsMax(absMax, codes, nestedAbsMax));
         return offset;
     }
 
-    public void Dequantize4Bit(QuantizedMatrix x, TensorView y) => Measure(() => inner.Dequantize4Bit(x, y));
+    public override void Dequantize4Bit(QuantizedMatrix x, TensorView y) => Measure(() => base.Dequantize4Bit(x, y));
 
-    public void Add(TensorView x, TensorView y) => Measure(() => inner.Add(x, y));
+    public override void Add(TensorView x, TensorView y) => Measure(() => base.Add(x, y));
 
-    public void Convert(TensorView x, TensorView y, float scale = 1) => Measure(() => inner.Convert(x, y, scale));
+    public override void Convert(TensorView x, TensorView y, float scale = 1) =>
+        Measure(() => base.Convert(x, y, scale));
 
-    public void Dropout(
+    public override void Dropout(
         TensorView x, TensorView y, float probability, ulong key, ulong stream, long rowOffset,
         bool accumulate = false) =>
-        Measure(() => inner.Dropout(x, y, probability, key, stream, rowOffset, accumulate));
+        Measure(() => base.Dropout(x, y, probability, key, stream, rowOffset, accumulate));
 
-    public void CrossEntropy(TensorView logits, TensorView targets, TensorView losses, float gradientScale) =>
-        Measure(() => inner.CrossEntropy(logits, targets, losses, gradientScale));
+    public override void CrossEntropy(TensorView logits, TensorView targets, TensorView losses, float gradientScale) =>
+        Measure(() => base.CrossEntropy(logits, targets, losses, gradientScale));
 
-    public void AccumulateSum(TensorView values, double scale, TensorView total) =>
-        Measure(() => inner.AccumulateSum(values, scale, total));
+    public override void AccumulateSum(TensorView values, double scale, TensorView total) =>
+        Measure(() => base.AccumulateSum(values, scale, total));
 
-    public void Attention(
+    public override void Attention(
         TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey,
         in AttentionShape shape, TensorView o, TensorView lse)
     {
         var copy = shape;
-        Measure(() => inner.Attention(q, k, v, cuQuery, cuKey, copy, o, lse));
+        Measure(() => base.Attention(q, k, v, cuQuery, cuKey, copy, o, lse));
     }
 
-    public void AttentionBackward(
+    public override void AttentionBackward(
         TensorView dO, TensorView q, TensorView k, TensorView v, TensorView o, TensorView lse, TensorView cu,
         in AttentionShape shape, TensorView delta, TensorView dq, TensorView dk, TensorView dv)
     {
         var copy = shape;
-        Measure(() => inner.AttentionBackward(dO, q, k, v, o, lse, cu, copy, delta, dq, dk, dv));
+        Measure(() => base.AttentionBackward(dO, q, k, v, o, lse, cu, copy, delta, dq, dk, dv));
     }
 
-    public void GradientNorm(TensorView gradient, TensorView norm) => Measure(() => inner.GradientNorm(gradient, norm));
+    public override void GradientNorm(TensorView gradient, TensorView norm) =>
+        Measure(() => base.GradientNorm(gradient, norm));
 
-    public void AdamW(ParameterSet parameters, OptimizerState state, in AdamWStep step, TensorView norm)
+    public override void AdamW(ParameterSet parameters, OptimizerState state, in AdamWStep step, TensorView norm)
     {
         var copy = step;
-        Measure(() => inner.AdamW(parameters, state, copy, norm));
+        Measure(() => base.AdamW(parameters, state, copy, norm));
     }
 
-    public void RefreshCompute(ParameterSet parameters) => Measure(() => inner.RefreshCompute(parameters));
+    public override void RefreshCompute(ParameterSet parameters) => Measure(() => base.RefreshCompute(parameters));
 
-    public Transfer Offload(TensorView x, TensorView host)
+    public override Transfer Offload(TensorView x, TensorView host)
     {
         var transfer = default(Transfer);
-        Measure(() => transfer = inner.Offload(x, host));
+        Measure(() => transfer = base.Offload(x, host));
         return transfer;
     }
 
-    public Transfer Fetch(TensorView host, TensorView y)
+    public override Transfer Fetch(TensorView host, TensorView y)
     {
         var transfer = default(Transfer);
-        Measure(() => transfer = inner.Fetch(host, y));
+        Measure(() => transfer = base.Fetch(host, y));
         return transfer;
     }
 
-    public void Await(Transfer transfer) => Measure(() => inner.Await(transfer));
+    public override void Await(Transfer transfer) => Measure(() => base.Await(transfer));
 
     private void Measure(Action call, [CallerMemberName] string op = "")
     {

@@ -6,7 +6,8 @@ public sealed class AllocationTests
     [Fact]
     public void Cpu_EveryOpCalledAgain_AllocatesNothing()
     {
-        using var backend = new AllocationMeter(TestBackends.Open(TestBackends.DefaultCpu));
+        using var cpu = TestBackends.Open(TestBackends.DefaultCpu);
+        using var backend = new AllocationMeter(cpu);
         foreach (var opCase in OpCases.All.Where(c => c.Layout == Layout.Gapless))
         {
             backend.Case = opCase.Id;

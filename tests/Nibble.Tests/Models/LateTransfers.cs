@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Nibble.Ops;
 using Nibble.Tensors;
 
 namespace Nibble.Tests.Models;
@@ -8,7 +9,7 @@ namespace Nibble.Tests.Models;
 /// then the destination holds no numbers. What reads a destination too early, or writes a source too early, gives other
 /// results than a backend that copies at once.
 /// </summary>
-internal sealed unsafe partial class LateTransfers(IBackend inner) : IBackend
+internal sealed unsafe class LateTransfers(IBackend inner) : ForwardingBackend(inner)
 {
     private readonly Queue<(TensorView From, TensorView To)> _waiting = new();
     private long _ended;
@@ -19,33 +20,11 @@ internal sealed unsafe partial class LateTransfers(IBackend inner) : IBackend
     /// <summary>Transfers that nothing has waited for.</summary>
     public int UnderWay => _waiting.Count;
 
-    public string Name => inner.Name;
+    public override Transfer Offload(TensorView x, TensorView host) => Start(x, host);
 
-    public DType ActivationType => inner.ActivationType;
+    public override Transfer Fetch(TensorView host, TensorView y) => Start(host, y);
 
-    public TensorView DequantizationScratch
-    {
-        get => inner.DequantizationScratch;
-        set => inner.DequantizationScratch = value;
-    }
-
-    public bool NeedsDequantizationScratch => inner.NeedsDequantizationScratch;
-
-    public DeviceMemory Allocate(long bytes, MemoryKind kind = MemoryKind.Device) => inner.Allocate(bytes, kind);
-
-    public void Upload(ReadOnlySpan<byte> source, TensorView destination) => inner.Upload(source, destination);
-
-    public void Download(TensorView source, Span<byte> destination) => inner.Download(source, destination);
-
-    public void Zero(TensorView destination) => inner.Zero(destination);
-
-    public void Synchronize() => inner.Synchronize();
-
-    public Transfer Offload(TensorView x, TensorView host) => Start(x, host);
-
-    public Transfer Fetch(TensorView host, TensorView y) => Start(host, y);
-
-    public void Await(Transfer transfer)
+    public override void Await(Transfer transfer)
     {
         while (_ended < transfer.Number)
         {
@@ -53,10 +32,6 @@ internal sealed unsafe partial class LateTransfers(IBackend inner) : IBackend
             _ended++;
             Buffer.MemoryCopy((void*)from.Address, (void*)to.Address, to.Bytes, from.Bytes);
         }
-    }
-
-    public void Dispose()
-    {
     }
 
     private Transfer Start(TensorView from, TensorView to)

@@ -1,238 +1,237 @@
 using Nibble.Tensors;
 
-namespace Nibble.Hosting.Benchmarks;
+namespace Nibble.Ops;
 
-// Every op, timed. The compiler names an op that is missing here.
-internal sealed partial class MeasuredBackend
+// Every op, passed on. The compiler names an op that is missing here.
+public abstract partial class ForwardingBackend
 {
     /// <inheritdoc/>
-    public void GradientNorm(TensorView gradient, TensorView norm)
+    public virtual void GradientNorm(TensorView gradient, TensorView norm)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.GradientNorm(gradient, norm);
     }
 
     /// <inheritdoc/>
-    public void AdamW(ParameterSet parameters, OptimizerState state, in AdamWStep step, TensorView norm)
+    public virtual void AdamW(ParameterSet parameters, OptimizerState state, in AdamWStep step, TensorView norm)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.AdamW(parameters, state, in step, norm);
     }
 
     /// <inheritdoc/>
-    public void RefreshCompute(ParameterSet parameters)
+    public virtual void RefreshCompute(ParameterSet parameters)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.RefreshCompute(parameters);
     }
 
     /// <inheritdoc/>
-    public void Attention(
+    public virtual void Attention(
         TensorView q, TensorView k, TensorView v, TensorView cuQuery, TensorView cuKey, in AttentionShape shape,
         TensorView o, TensorView lse)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Attention(q, k, v, cuQuery, cuKey, in shape, o, lse);
     }
 
     /// <inheritdoc/>
-    public void AttentionBackward(
+    public virtual void AttentionBackward(
         TensorView dO, TensorView q, TensorView k, TensorView v, TensorView o, TensorView lse, TensorView cu,
         in AttentionShape shape, TensorView delta, TensorView dq, TensorView dk, TensorView dv)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.AttentionBackward(dO, q, k, v, o, lse, cu, in shape, delta, dq, dk, dv);
     }
 
     /// <inheritdoc/>
-    public void CrossEntropy(TensorView logits, TensorView targets, TensorView losses, float gradientScale)
+    public virtual void CrossEntropy(TensorView logits, TensorView targets, TensorView losses, float gradientScale)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.CrossEntropy(logits, targets, losses, gradientScale);
     }
 
     /// <inheritdoc/>
-    public void AccumulateSum(TensorView values, double scale, TensorView total)
+    public virtual void AccumulateSum(TensorView values, double scale, TensorView total)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.AccumulateSum(values, scale, total);
     }
 
     /// <inheritdoc/>
-    public void Add(TensorView x, TensorView y)
+    public virtual void Add(TensorView x, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Add(x, y);
     }
 
     /// <inheritdoc/>
-    public void Convert(TensorView x, TensorView y, float scale = 1)
+    public virtual void Convert(TensorView x, TensorView y, float scale = 1)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Convert(x, y, scale);
     }
 
     /// <inheritdoc/>
-    public void Dropout(
+    public virtual void Dropout(
         TensorView x, TensorView y, float probability, ulong key, ulong stream, long rowOffset,
         bool accumulate = false)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Dropout(x, y, probability, key, stream, rowOffset, accumulate);
     }
 
     /// <inheritdoc/>
-    public void Embedding(TensorView ids, TensorView table, TensorView y)
+    public virtual void Embedding(TensorView ids, TensorView table, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Embedding(ids, table, y);
     }
 
     /// <inheritdoc/>
-    public void Linear(TensorView x, FrozenLinear weight, TensorView y)
+    public virtual void Linear(TensorView x, FrozenLinear weight, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Linear(x, weight, y);
     }
 
     /// <inheritdoc/>
-    public void LinearBackward(TensorView dy, FrozenLinear weight, TensorView dx, bool accumulate)
+    public virtual void LinearBackward(TensorView dy, FrozenLinear weight, TensorView dx, bool accumulate)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.LinearBackward(dy, weight, dx, accumulate);
     }
 
     /// <inheritdoc/>
-    public void MatMul(
+    public virtual void MatMul(
         TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
         bool accumulate = false)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.MatMul(a, transposeA, b, transposeB, c, alpha, accumulate);
     }
 
     /// <inheritdoc/>
-    public void LowRankBackward(
+    public virtual void LowRankBackward(
         TensorView dy, TensorView b, TensorView u, ReadOnlySpan<LowRankBlock> blocks, float scale, TensorView du)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.LowRankBackward(dy, b, u, blocks, scale, du);
     }
 
     /// <inheritdoc/>
-    public void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax)
+    public virtual void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Quantize4Bit(x, code, codes, absMax);
     }
 
     /// <inheritdoc/>
-    public float QuantizeAbsMax(TensorView absMax, TensorView codes, TensorView nestedAbsMax)
+    public virtual float QuantizeAbsMax(TensorView absMax, TensorView codes, TensorView nestedAbsMax)
     {
-        using var _ = Measure();
-        var result = inner.QuantizeAbsMax(absMax, codes, nestedAbsMax);
-        return result;
+        using var _ = Watch();
+        return inner.QuantizeAbsMax(absMax, codes, nestedAbsMax);
     }
 
     /// <inheritdoc/>
-    public void Dequantize4Bit(QuantizedMatrix x, TensorView y)
+    public virtual void Dequantize4Bit(QuantizedMatrix x, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Dequantize4Bit(x, y);
     }
 
     /// <inheritdoc/>
-    public void RmsNorm(TensorView x, TensorView weight, float epsilon, TensorView y, TensorView rstd)
+    public virtual void RmsNorm(TensorView x, TensorView weight, float epsilon, TensorView y, TensorView rstd)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.RmsNorm(x, weight, epsilon, y, rstd);
     }
 
     /// <inheritdoc/>
-    public void AddRmsNorm(
+    public virtual void AddRmsNorm(
         TensorView x, TensorView delta, TensorView sum, TensorView weight, float epsilon, TensorView y,
         TensorView rstd)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.AddRmsNorm(x, delta, sum, weight, epsilon, y, rstd);
     }
 
     /// <inheritdoc/>
-    public void RmsNormBackward(
+    public virtual void RmsNormBackward(
         TensorView dy, TensorView x, TensorView weight, TensorView rstd, TensorView dx, bool accumulate,
         TensorView dWeight)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.RmsNormBackward(dy, x, weight, rstd, dx, accumulate, dWeight);
     }
 
     /// <inheritdoc/>
-    public void Rope(TensorView x, TensorView positions, TensorView table, bool inverse)
+    public virtual void Rope(TensorView x, TensorView positions, TensorView table, bool inverse)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Rope(x, positions, table, inverse);
     }
 
     /// <inheritdoc/>
-    public void EmbeddingBackward(TensorView ids, TensorView dy, TensorView dTable)
+    public virtual void EmbeddingBackward(TensorView ids, TensorView dy, TensorView dTable)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.EmbeddingBackward(ids, dy, dTable);
     }
 
     /// <inheritdoc/>
-    public void ColumnSum(TensorView x, TensorView y)
+    public virtual void ColumnSum(TensorView x, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.ColumnSum(x, y);
     }
 
     /// <inheritdoc/>
-    public void GatherRows(TensorView x, TensorView index, TensorView y)
+    public virtual void GatherRows(TensorView x, TensorView index, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.GatherRows(x, index, y);
     }
 
     /// <inheritdoc/>
-    public void ScatterRows(TensorView x, TensorView index, TensorView y)
+    public virtual void ScatterRows(TensorView x, TensorView index, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.ScatterRows(x, index, y);
     }
 
     /// <inheritdoc/>
-    public Transfer Offload(TensorView x, TensorView host)
+    public virtual Transfer Offload(TensorView x, TensorView host)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         return inner.Offload(x, host);
     }
 
     /// <inheritdoc/>
-    public Transfer Fetch(TensorView host, TensorView y)
+    public virtual Transfer Fetch(TensorView host, TensorView y)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         return inner.Fetch(host, y);
     }
 
     /// <inheritdoc/>
-    public void Await(Transfer transfer)
+    public virtual void Await(Transfer transfer)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.Await(transfer);
     }
 
     /// <inheritdoc/>
-    public void SwiGlu(TensorView gateUp, TensorView h)
+    public virtual void SwiGlu(TensorView gateUp, TensorView h)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.SwiGlu(gateUp, h);
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp)
+    public virtual void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp)
     {
-        using var _ = Measure();
+        using var _ = Watch();
         inner.SwiGluBackward(dh, gateUp, dGateUp);
     }
 }
