@@ -26,6 +26,7 @@ internal static unsafe partial class CublasLt
     internal const int PreferenceAlignmentD = 8;
 
     // Split-K sums go through the workspace in F32 and are added in a fixed order.
+    internal const uint ReductionNone = 0;
     internal const uint ReductionComputeType = 2;
 
     internal const int StatusNotSupported = 15;

@@ -82,6 +82,9 @@ internal static class LinearCases
         .. Quantised(1, [500], 1100, FourBitCode.Nf4, true, Bias.None, large: true),
         .. Dense(0, 9, 8, false), .. Dense(1, 65, 33, false), .. Dense(6, 32, 64, false), .. Dense(5, 129, 67, true),
         .. Dense(2, 300, 96, true),
+        // Long sums that cancel against a bias: a product rounded before the bias is added shows.
+        .. Quantised(63, [6], 2048, FourBitCode.Nf4, true, Bias.Activation, large: true),
+        .. Quantised(48, [512], 4096, FourBitCode.Nf4, true, Bias.Activation, large: true),
     ];
 
     /// <summary>A seeded 4-bit matrix whose second block, if there is one, is all zero.</summary>
