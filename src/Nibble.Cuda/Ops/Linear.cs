@@ -6,14 +6,10 @@ namespace Nibble.Cuda;
 public sealed partial class CudaBackend
 {
     private const string LinearFile = "Linear.cu";
-    private const int FusedRows = 16;
+    private const int DecodedRows = 16;
 
-    /// <summary>
-    /// Most tokens for which a 4-bit weight is multiplied without being dequantised to memory. Above it the round trip
-    /// through <see cref="DequantizationScratch"/> is cheaper than reading the input again for every sixteen rows of
-    /// the weight.
-    /// </summary>
-    internal const int FusedTokens = 32;
+    // Most tokens for which W is read once for all of them by a kernel that takes every token to registers.
+    private const int DecodedTokens = 32;
 
     private readonly Kernel _linear4Bit8 = new(LinearFile, "linear_4bit", "TOKEN_TILES=1");
     private readonly Kernel _linear4Bit16 = new(LinearFile, "linear_4bit", "TOKEN_TILES=2");
@@ -39,12 +35,12 @@ public sealed partial class CudaBackend
             Guard.Shape(bias, 1, weight.Out);
         }
 
-        if (weight.Dense.IsNone && CanFuse(x, weight))
+        if (weight.Dense.IsNone && CanDecode(x, weight))
         {
             var first = 0;
             foreach (var part in weight.Quantized)
             {
-                LaunchFused(
+                LaunchDecoded(
                     x, part, bias.IsNone ? bias : bias.ColRange(first, part.Rows), y.ColRange(first, part.Rows));
                 first += part.Rows;
             }
@@ -52,7 +48,10 @@ public sealed partial class CudaBackend
             return;
         }
 
-        Multiply(new Product(x, false, Dense(weight, x.DType), true, y, bias, 1, false));
+        if (!weight.Dense.IsNone || !TryFused(x, weight, y, false, false))
+        {
+            Multiply(new Product(x, false, Dense(weight, x.DType), true, y, bias, 1, false));
+        }
     }
 
     /// <inheritdoc/>
@@ -63,7 +62,7 @@ public sealed partial class CudaBackend
         Guard.Shape(dy, dy.Rows, weight.Out);
         Guard.Type(dx, dy.DType);
         Guard.Shape(dx, dy.Rows, weight.In);
-        if (dx.Count > 0)
+        if (dx.Count > 0 && (!weight.Dense.IsNone || !TryFused(dy, weight, dx, true, accumulate)))
         {
             Multiply(new Product(dy, false, Dense(weight, dy.DType), false, dx, TensorView.None, 1, accumulate));
         }
@@ -97,9 +96,9 @@ public sealed partial class CudaBackend
     }
 
     // A piece of 32 codes is one 16-byte load and has one scale; inputs are read 16 bytes at a time.
-    private static bool CanFuse(TensorView x, FrozenLinear weight)
+    private static bool CanDecode(TensorView x, FrozenLinear weight)
     {
-        if (x.DType != DType.BF16 || x.Rows > FusedTokens || weight.In % QuantizedMatrix.BlockSize != 0
+        if (x.DType != DType.BF16 || x.Rows > DecodedTokens || weight.In % QuantizedMatrix.BlockSize != 0
             || !Layout.IsWide(x))
         {
             return false;
@@ -116,11 +115,11 @@ public sealed partial class CudaBackend
         return true;
     }
 
-    private void LaunchFused(TensorView x, QuantizedMatrix part, TensorView bias, TensorView y)
+    private void LaunchDecoded(TensorView x, QuantizedMatrix part, TensorView bias, TensorView y)
     {
         var kernel = x.Rows <= 8 ? _linear4Bit8 : x.Rows <= 16 ? _linear4Bit16 : _linear4Bit32;
         _context.Launch(
-            kernel, DType.U8, LaunchShape.Of((part.Rows + FusedRows - 1) / FusedRows, 256),
+            kernel, DType.U8, LaunchShape.Of((part.Rows + DecodedRows - 1) / DecodedRows, 256),
             x, x.Stride, x.Rows, part.Codes, part.AbsMax, part.NestedAbsMax, part.NestedMap, part.Offset,
             _tables.Values(part.Code), bias, (int)bias.DType, y, y.Stride, part.Rows, part.Cols);
     }

@@ -80,6 +80,19 @@ internal static class LinearCases
         .. Quantised(70, [300, 290], 576, FourBitCode.Nf4, true, Bias.Activation, large: true),
         .. Quantised(65, [136, 136], 192, FourBitCode.Nf4, true, Bias.Single, large: true),
         .. Quantised(1, [500], 1100, FourBitCode.Nf4, true, Bias.None, large: true),
+        // What short steps take: tiles of 64 to 224 tokens and of 128 or 256 outputs, and some that are not whole.
+        .. Quantised(33, [72], 128, FourBitCode.Nf4, true, Bias.Activation, large: true),
+        .. Quantised(64, [8, 264], 64, FourBitCode.Fp4, true, Bias.None, large: true),
+        .. Quantised(100, [261], 64, FourBitCode.Nf4, true, Bias.None, large: true),
+        .. Quantised(127, [260], 128, FourBitCode.Nf4, false, Bias.Single, large: true),
+        .. Quantised(129, [64, 8, 24], 448, FourBitCode.Fp4, false, Bias.Activation, large: true),
+        .. Quantised(216, [136], 320, FourBitCode.Nf4, true, Bias.None, large: true),
+        .. Quantised(174, [16, 40], 192, FourBitCode.Nf4, true, Bias.Activation, large: true),
+        .. Quantised(224, [48], 64, FourBitCode.Nf4, true, Bias.None, large: true),
+        .. Quantised(256, [40], 64, FourBitCode.Nf4, true, Bias.None, large: true),
+        // Few outputs and long sums, which are split: forward, then backward.
+        .. Quantised(65, [8], 2048, FourBitCode.Nf4, true, Bias.Single, large: true),
+        .. Quantised(34, [1600, 456], 64, FourBitCode.Nf4, true, Bias.None, large: true),
         .. Dense(0, 9, 8, false), .. Dense(1, 65, 33, false), .. Dense(6, 32, 64, false), .. Dense(5, 129, 67, true),
         .. Dense(2, 300, 96, true),
         // Long sums that cancel against a bias: a product rounded before the bias is added shows.
