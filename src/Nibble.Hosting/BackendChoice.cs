@@ -76,7 +76,8 @@ public sealed class BackendChoice : IDisposable
         var available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         return new DeviceTraits(
             DType.F32, options.MemoryLimitBytes ?? (available - (available / 10)), 64L << 20,
-            DequantizesToScratch: false, MatMulRate: 8e10 * threads, Bandwidth: null, PreferredPassTokens: 2048);
+            DequantizesToScratch: false, MatMulRate: 8e10 * threads, Bandwidth: null, PreferredPassTokens: 2048,
+            FusedTokens: 0);
     }
 
     /// <summary>Traits of a GPU whose card is not here, for planning: an H100 80GB.</summary>
@@ -120,5 +121,5 @@ public sealed class BackendChoice : IDisposable
     private static DeviceTraits GpuTraits(int major, int multiprocessors, long budget, long fixedBytes) => new(
         DType.BF16, budget, fixedBytes, DequantizesToScratch: true,
         MatMulRate: multiprocessors * (major >= 9 ? 5.0e12 : 2.2e12), Bandwidth: major >= 9 ? 2.8e12 : 1.2e12,
-        PreferredPassTokens: 8192);
+        PreferredPassTokens: 8192, FusedTokens: CudaBackend.FusedTokens);
 }

@@ -43,6 +43,20 @@ public sealed class MemoryPlannerTests
         Assert.DoesNotContain(plan.HostLedger, i => i.Item == "inputs of recomputed layers");
     }
 
+    [Theory]
+    [InlineData(216, true)]
+    [InlineData(256, false)]
+    public void Choose_OfShortSteps_CountsNoDequantisationUpToTheFusedTokens(int tokens, bool faster)
+    {
+        var work = ReferenceRun with { LargestMicroBatch = tokens, LargestStep = tokens, MeanStep = tokens };
+        var traits = BackendChoice.AssumedGpuTraits(
+            new EngineOptions("cuda", null, RecomputeMode.Allowed, (long)(6 * Gib)));
+        var fused = Planner(traits).Choose(work);
+        var unfused = Planner(traits with { FusedTokens = 0 }).Choose(work);
+        Assert.Equal(tokens, fused.PassTokens);
+        Assert.Equal(faster, fused.StepSeconds < unfused.StepSeconds);
+    }
+
     [Fact]
     public void Choose_OnTheProcessor_KeepsInputsInTheOneMemory()
     {
