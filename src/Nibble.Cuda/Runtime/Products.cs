@@ -65,8 +65,8 @@ internal sealed unsafe class Products : IDisposable
     /// Whether the library may round a product to BF16 before it adds the old value or a bias of another type. Measured
     /// with 13.1 on an H100: all 257 nvjet kernels without split K that it proposed for accumulating products of 1 to
     /// 8192 rows do, and nearly all its proposals are of that kind; 28 % of the results differ from those rounded once.
-    /// What it proposed for six columns, a sum of 2,048 terms and a bias of its own type did too: rows that are no whole
-    /// 16 bytes, and split sums, are not left to it where there is a bias.
+    /// What it proposed for six columns, a sum of 2,048 terms and a bias of its own type did too: rows that are not
+    /// whole 16 bytes, and split sums, are not left to it where there is a bias.
     /// </summary>
     internal static bool RoundsTwice(in Product product) =>
         product.C.DType == DType.BF16
