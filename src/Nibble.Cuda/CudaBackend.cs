@@ -61,6 +61,10 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <summary>Kernel modules compiled by this process because the cache on disk had none.</summary>
     public int CompiledModules => _context.Compiler.Compiled;
 
+    /// <summary>Compiles kernels on other threads before they are needed, as far as the cache on disk has none, until
+    /// the result is disposed.</summary>
+    public IDisposable CompileAhead() => _context.Compiler.CompileAhead(ActivationType);
+
     /// <summary>Why compiled kernels are not kept on disk, or null when they are.</summary>
     public string? CacheProblem => _context.Compiler.CacheProblem;
 

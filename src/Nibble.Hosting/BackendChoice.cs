@@ -34,6 +34,10 @@ public sealed class BackendChoice : IDisposable
     /// <summary>Bytes this process holds on the device, or null where that cannot be asked.</summary>
     public long? ProcessMemoryBytes() => (Backend as CudaBackend)?.ProcessMemoryBytes();
 
+    /// <summary>On a GPU, compiles kernels while something else is done, until the result is disposed; null
+    /// elsewhere.</summary>
+    public IDisposable? CompileAhead() => (Backend as CudaBackend)?.CompileAhead();
+
     /// <summary>Opens what the config asks for; <c>auto</c> takes a supported GPU where there is one.</summary>
     /// <param name="options">Device, threads, budget.</param>
     /// <exception cref="DeviceUnavailableException">The device asked for is not here.</exception>

@@ -87,7 +87,11 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
         using var session = new ModelSession(run.Device.Backend, run.Layout());
         options.Stage($"loading {Config.BaseModel}");
         var started = options.Time.GetTimestamp();
-        session.Load(Config.BaseModel, options.LoadProgress);
+        using (run.Device.CompileAhead())
+        {
+            session.Load(Config.BaseModel, options.LoadProgress);
+        }
+
         options.Stage($"loaded in {options.Time.GetElapsedTime(started).TotalSeconds:0.0} s");
         var identity = RunIdentity.Of(run);
         var writer = new CheckpointWriter(run, session, store, identity) { Saved = options.CheckpointSaved };
