@@ -259,8 +259,8 @@ public sealed class MemoryPlanner
         // A gradient of the weights costs as much as one of the inputs.
         var products = _lora is null ? 3 : 2;
         var flops = tokens * ((products * layer * _config.Layers) + (products * head) + (0.7 * layer * recomputed));
-        var passes = Math.Ceiling(tokens / passTokens);
-        var perPass = Math.Min(tokens, passTokens);
+        var passes = work.PassesPerStep(passTokens);
+        var perPass = tokens / passes;
         var efficiency = perPass / (perPass + 96);
         var seconds = flops / (rate * efficiency);
         if (_device.DequantizesToScratch && _format.Code is not null && _device.Bandwidth is { } bandwidth)

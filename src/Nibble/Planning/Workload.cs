@@ -18,6 +18,41 @@ public sealed record Workload(
     int LargestMicroBatch, int LargestStep, double MeanStep, int LargestStepSamples,
     int LargestEvalBatch, int EvalSamples, long EvalTokens, int LongestSample, double TrainedShare, int TotalSteps)
 {
+    // Enough to know how micro-batches fill passes; steps are drawn at random.
+    private const int MostTypicalSteps = 64;
+
+    /// <summary>Tokens of the micro-batches of some steps; empty where only the extremes are known.</summary>
+    public IReadOnlyList<IReadOnlyList<int>> TypicalSteps { get; init; } = [];
+
+    /// <summary>Passes of a step, on average. Micro-batches share a pass as long as they fit and are never cut, so
+    /// that passes are seldom full.</summary>
+    /// <param name="passTokens">Most tokens of a pass.</param>
+    public double PassesPerStep(int passTokens)
+    {
+        if (TypicalSteps.Count == 0)
+        {
+            return Math.Ceiling(Math.Max(1, MeanStep) / passTokens);
+        }
+
+        var passes = 0;
+        foreach (var step in TypicalSteps)
+        {
+            var free = 0;
+            foreach (var tokens in step)
+            {
+                if (tokens > free)
+                {
+                    passes++;
+                    free = passTokens;
+                }
+
+                free -= tokens;
+            }
+        }
+
+        return (double)passes / TypicalSteps.Count;
+    }
+
     /// <summary>Measures a run's data.</summary>
     /// <param name="data">Tokenised rows.</param>
     /// <param name="order">Steps.</param>
@@ -28,20 +63,20 @@ public sealed record Workload(
         ArgumentNullException.ThrowIfNull(order);
         ArgumentNullException.ThrowIfNull(evaluation);
         var (micro, largest, samples, tokens) = (0, 0, 0, 0L);
+        var typical = new List<IReadOnlyList<int>>();
         for (var s = 0; s < order.TotalSteps; s++)
         {
-            var (stepTokens, stepSamples) = (0, 0);
-            foreach (var batch in order.GetStep(s).MicroBatches)
+            var batches = order.GetStep(s).MicroBatches;
+            int[] batchTokens = [.. batches.Select(b => b.Tokens(data.Train))];
+            if (typical.Count < MostTypicalSteps)
             {
-                var batchTokens = batch.Tokens(data.Train);
-                micro = Math.Max(micro, batchTokens);
-                stepTokens += batchTokens;
-                stepSamples += batch.SampleIndices.Length;
+                typical.Add(batchTokens);
             }
 
-            largest = Math.Max(largest, stepTokens);
-            samples = Math.Max(samples, stepSamples);
-            tokens += stepTokens;
+            micro = Math.Max(micro, batchTokens.DefaultIfEmpty(0).Max());
+            largest = Math.Max(largest, batchTokens.Sum());
+            samples = Math.Max(samples, batches.Sum(b => b.SampleIndices.Length));
+            tokens += batchTokens.Sum();
         }
 
         var evalTokens = evaluation.Select(b => b.Tokens(data.Eval)).ToArray();
@@ -49,7 +84,10 @@ public sealed record Workload(
             micro, largest, (double)tokens / order.TotalSteps, samples,
             evalTokens.DefaultIfEmpty(0).Max(), data.Eval.Length,
             evalTokens.Sum(t => (long)t), data.Train.Concat(data.Eval).Max(s => s.InputIds.Length),
-            data.Report.Train.TrainedShare, order.TotalSteps);
+            data.Report.Train.TrainedShare, order.TotalSteps)
+        {
+            TypicalSteps = typical,
+        };
     }
 
     /// <summary>A run of full rows, for planning without data.</summary>
@@ -60,5 +98,8 @@ public sealed record Workload(
     public static Workload FullRows(int sequenceLength, int microBatchSize, int accumulation, int steps) => new(
         sequenceLength * microBatchSize, sequenceLength * microBatchSize * accumulation,
         sequenceLength * microBatchSize * accumulation, microBatchSize * accumulation,
-        sequenceLength * microBatchSize, 0, 0, sequenceLength, 1, steps);
+        sequenceLength * microBatchSize, 0, 0, sequenceLength, 1, steps)
+    {
+        TypicalSteps = [Enumerable.Repeat(sequenceLength * microBatchSize, accumulation).ToArray()],
+    };
 }

@@ -103,6 +103,32 @@ public sealed class MemoryPlannerTests
         Assert.Equal(Choose(6, training).PassBytes, plan.PassBytes);
     }
 
+    [Theory]
+    [InlineData(320, 1)]
+    [InlineData(175, 2)]
+    [InlineData(160, 3)]
+    [InlineData(130, 4)]
+    public void PassesPerStep_RowsThatDoNotFillPasses_CountsPassesAsTheyAreFilled(int passTokens, int passes)
+    {
+        var work = ReferenceRun with { MeanStep = 320, TypicalSteps = [[45, 130, 77, 68]] };
+        Assert.Equal(passes, work.PassesPerStep(passTokens));
+        Assert.Equal(2, (work with { TypicalSteps = [] }).PassesPerStep(160));
+    }
+
+    [Fact]
+    public void Choose_RowsThatWouldFillHalfSizedPassesBadly_KeepsTheStepInOnePass()
+    {
+        var work = ReferenceRun with
+        {
+            LargestMicroBatch = 130,
+            LargestStep = 320,
+            MeanStep = 320,
+            LongestSample = 130,
+            TypicalSteps = [[45, 130, 77, 68]],
+        };
+        Assert.Equal(320, Choose(5.5, work).PassTokens);
+    }
+
     private static MemoryPlan Choose(double gib) => Choose(gib, ReferenceRun);
 
     private static MemoryPlan Choose(double gib, Workload work)
