@@ -8,7 +8,7 @@ TOKENIZER is the folder of a Qwen2.5 tokenizer. Time and memory of the run are t
 mean nothing. FOLDER takes 15 GB. Needs torch and safetensors, and is quick with a GPU. `--layers N` makes a smaller
 one.
 
-Settings: the public repository mwill20/CLI-Tuner, axolotl_config.yaml (500 steps of 4 rows, 1,388 rows to train and 173
+Settings: the public repository CLI-Tuner, axolotl_config.yaml (500 steps of 4 rows, 1,388 rows to train and 173
 to evaluate every 50 steps, checkpoints every 100).
 """
 
