@@ -1,5 +1,6 @@
 // y = x Wᵀ + b with a 4-bit W, for the few tokens of decoding: the weight is read once, in 4 bits, and dequantised in
-// registers. check: TOKEN_TILES=1
+// registers.
+// check: TOKEN_TILES=1
 // check: TOKEN_TILES=2
 // check: TOKEN_TILES=4
 #include "Common.cuh"

@@ -1,9 +1,9 @@
 // y = x W^T + b with a 4-bit W for the tokens of a short step: W is read in 4 bits and never written. bf16, sums in
 // F32, sm_80 and later; the launcher is LinearFused.cs.
-// check: TOKEN_BLOCKS=8
-// check: TOKEN_BLOCKS=10
-// check: TOKEN_BLOCKS=12
-// check: TOKEN_BLOCKS=14
+// check: TOKEN_BLOCKS=8 TOKEN_TILES=1
+// check: TOKEN_BLOCKS=10 TOKEN_TILES=1
+// check: TOKEN_BLOCKS=12 TOKEN_TILES=1
+// check: TOKEN_BLOCKS=14 TOKEN_TILES=1
 #include "FusedWarps.cuh"
 
 // W has `cols` columns, a multiple of 64. Blocks 0 .. whole - 1 own a tile each, the
