@@ -96,9 +96,18 @@ check() {
     done
 }
 
-check head64 "${adapter[@]}" --output_dir "$work/out/head64"
-check head128 "${adapter[@]}" --base_model "$work/model" --output_dir "$work/out/head128"
-check full train "$work/full.yml" "${run[@]}" --output_dir "$work/out/full"
+# A run and, before it, the same without a tool: product kernels are timed when they are first needed, which takes
+# minutes under one, and remembered.
+step() {
+    local name=$1
+    shift
+    "$nibble" "$@" --output_dir "$work/out/plain-$name" > "$logs/plain-$name.txt" 2>&1 || true
+    check "$name" "$@" --output_dir "$work/out/$name"
+}
+
+step head64 "${adapter[@]}"
+step head128 "${adapter[@]}" --base_model "$work/model"
+step full train "$work/full.yml" "${run[@]}"
 for op in $ops; do
     check "ops-$op" selftest --device cuda --filter "$op" --plain
 done
