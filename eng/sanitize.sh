@@ -96,8 +96,8 @@ check() {
     done
 }
 
-# A run and, before it, the same without a tool: product kernels are timed when they are first needed, which takes
-# minutes under one, and remembered.
+# A run and, before it, the same without a tool: product kernels are timed when they are first needed, which takes long
+# under one, and remembered.
 step() {
     local name=$1
     shift

@@ -55,8 +55,9 @@ public sealed partial class CudaBackend
     /// Most tokens for which a 4-bit weight is multiplied without being dequantised to memory. Above it the round trip
     /// through <see cref="DequantizationScratch"/> is cheaper: measured on an H100 with the products of a 7B layer,
     /// 156, 230 and 315 us forward for 64, 128 and 216 tokens against about 390, 390 and 410; backward 192, 293 and
-    /// 353, and with 256 tokens 477 against 405. Not measured on others; a card with less bandwidth for its arithmetic
-    /// gains more.
+    /// 353, and with 256 tokens 477 against 405. Not measured on others, where the kernels without warpgroups run: on
+    /// the same card those took 198 and 208 us for 64 tokens, but 456 and 479 for 216, more than the round trip. A card
+    /// with less bandwidth for its arithmetic gains more.
     /// </summary>
     public const int FusedTokens = 224;
 
