@@ -107,7 +107,7 @@ public static class CheckpointValidation
         }
     }
 
-    private static LoadedConfig? FindConfig(string folder, IReadOnlyList<ConfigOverride> overrides)
+    internal static LoadedConfig? FindConfig(string folder, IReadOnlyList<ConfigOverride> overrides)
     {
         var parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
         foreach (var place in new[] { folder, parent })

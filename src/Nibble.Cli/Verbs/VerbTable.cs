@@ -16,6 +16,8 @@ internal static class VerbTable
         new GenerateVerb(),
         new ChatVerb(),
         new ValidateVerb(),
+        new MergeVerb(),
+        new ExportVerb(),
         new OverlapVerb(),
         new TokenizerVerb(),
         new InitVerb(),

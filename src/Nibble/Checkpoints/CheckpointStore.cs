@@ -117,12 +117,12 @@ public sealed partial class CheckpointStore : IDisposable
             Directory.CreateDirectory(temporary);
             var kind = content.Optimizer is null ? CheckpointKind.ModelOnly : CheckpointKind.Full;
             CheckpointFolder.Write(temporary, content, kind);
-            Replace(temporary, target);
+            AtomicFolder.Replace(temporary, target);
             return new CheckpointInfo(content.Run.Step, target, Directory.GetLastWriteTimeUtc(target));
         }
         catch (Exception e)
         {
-            TryDelete(temporary);
+            AtomicFolder.TryDelete(temporary);
             if (StorageException.Concerns(e))
             {
                 var (name, reason) = (Path.GetFileName(target), StorageException.Describe(target, e).Message);
@@ -213,50 +213,12 @@ public sealed partial class CheckpointStore : IDisposable
     [GeneratedRegex(@"^checkpoint-(\d+)$")]
     private static partial Regex CheckpointName();
 
-    private static void TryDelete(string folder)
-    {
-        try
-        {
-            if (Directory.Exists(folder))
-            {
-                Directory.Delete(folder, recursive: true);
-            }
-        }
-        catch (Exception e) when (StorageException.Concerns(e))
-        {
-            // It has a temporary name: the next start tries again.
-        }
-    }
-
-    private static void Replace(string temporary, string target)
-    {
-        if (!Directory.Exists(target))
-        {
-            Directory.Move(temporary, target);
-            return;
-        }
-
-        var aside = AtomicFile.TemporaryName(target);
-        Directory.Move(target, aside);
-        try
-        {
-            Directory.Move(temporary, target);
-        }
-        catch (Exception e) when (StorageException.Concerns(e))
-        {
-            Directory.Move(aside, target);
-            throw;
-        }
-
-        TryDelete(aside);
-    }
-
     // Deleting a folder takes many steps; under a temporary name half of one can never be mistaken for a checkpoint.
     private static void Discard(string folder)
     {
         var aside = AtomicFile.TemporaryName(folder);
         Directory.Move(folder, aside);
-        TryDelete(aside);
+        AtomicFolder.TryDelete(aside);
     }
 
     private void Sweep()
@@ -264,7 +226,7 @@ public sealed partial class CheckpointStore : IDisposable
         AtomicFile.SweepStale(OutputDir);
         foreach (var folder in Directory.GetDirectories(OutputDir, ".checkpoint-*" + AtomicFile.TemporarySuffix))
         {
-            TryDelete(folder);
+            AtomicFolder.TryDelete(folder);
         }
     }
 

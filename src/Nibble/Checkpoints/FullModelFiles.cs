@@ -1,12 +1,16 @@
+using System.Buffers;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.Json;
+using Nibble.Models;
+using Nibble.Models.Quantization;
 using Nibble.Tensors;
 
 namespace Nibble.Checkpoints;
 
 /// <summary>
 /// Writes a whole model as transformers does: <c>model.safetensors</c>, or shards of 5 GB with an index, in the types
-/// of the base model, and the base's configuration files.
+/// of the base model, and the base's configuration files. What the base holds in 4 bits is written in full.
 /// </summary>
 public static class FullModelFiles
 {
@@ -19,9 +23,13 @@ public static class FullModelFiles
     /// <summary>Which shard holds which tensor.</summary>
     public const string Index = "model.safetensors.index.json";
 
-    private const long ShardBytes = 5_000_000_000;
+    /// <summary>Field of <see cref="Config"/> that says how weights were quantised.</summary>
+    internal const string QuantizationKey = "quantization_config";
 
-    private static readonly string[] _copied = [Config, "generation_config.json"];
+    /// <summary>Most bytes of a shard, as transformers has it.</summary>
+    internal const long ShardBytes = 5_000_000_000;
+
+    private const string Generation = "generation_config.json";
 
     /// <summary>Writes the model.</summary>
     /// <param name="folder">Created when absent.</param>
@@ -52,27 +60,62 @@ public static class FullModelFiles
             }
         }
 
-        foreach (var name in _copied)
+        AtomicFile.WriteAllBytes(
+            Path.Combine(folder, Config), DenseConfig(File.ReadAllBytes(Path.Combine(model.BaseFolder, Config))));
+        names.Add(Config);
+        if (File.Exists(Path.Combine(model.BaseFolder, Generation)))
         {
-            var path = Path.Combine(model.BaseFolder, name);
-            if (File.Exists(path))
-            {
-                AtomicFile.Copy(path, Path.Combine(folder, name));
-                names.Add(name);
-            }
+            AtomicFile.Copy(Path.Combine(model.BaseFolder, Generation), Path.Combine(folder, Generation));
+            names.Add(Generation);
         }
 
         return names;
     }
 
-    private static SafetensorsDeclaration Declare(SafetensorsIndex source, StateTensor tensor)
+    /// <summary>Name, type and shape of a tensor in the folder that is written: the base's, and for a matrix that the
+    /// base holds in 4 bits its own shape in the type of the base's embedding table.</summary>
+    /// <param name="source">The base's tensors.</param>
+    /// <param name="tensor">F32.</param>
+    /// <exception cref="CheckpointException">The base has no such tensor.</exception>
+    internal static SafetensorsDeclaration Declare(SafetensorsIndex source, StateTensor tensor)
     {
+        if (SavedMatrix.IsSaved(source, tensor.Name))
+        {
+            return new SafetensorsDeclaration(
+                tensor.Name, source.Get(ModelWeights.EmbeddingName).Entry.Type, [tensor.Rows, tensor.Cols]);
+        }
+
         var entry = source.Contains(tensor.Name) ? source.Get(tensor.Name).Entry : null;
         return entry is not null && entry.Count == (long)tensor.Rows * tensor.Cols && tensor.DType == DType.F32
             ? new SafetensorsDeclaration(tensor.Name, entry.Type, entry.Shape)
             : throw new CheckpointException(
                 source.Folder, $"{tensor.Name} of {(long)tensor.Rows * tensor.Cols} values",
                 entry?.ToString() ?? "no such tensor");
+    }
+
+    // The base's file as it is, but for how a base in 4 bits was quantised: what is written is not.
+    private static ReadOnlySpan<byte> DenseConfig(byte[] config)
+    {
+        using var document = JsonDocument.Parse(config);
+        if (!document.RootElement.TryGetProperty(QuantizationKey, out _))
+        {
+            return config;
+        }
+
+        var buffer = new ArrayBufferWriter<byte>(config.Length);
+        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        {
+            json.WriteStartObject();
+            foreach (var property in document.RootElement.EnumerateObject().Where(p => p.Name != QuantizationKey))
+            {
+                property.WriteTo(json);
+            }
+
+            json.WriteEndObject();
+        }
+
+        buffer.Write("\n"u8);
+        return buffer.WrittenSpan;
     }
 
     private static List<List<(StateTensor Tensor, SafetensorsDeclaration Declaration)>> Shards(
@@ -105,37 +148,44 @@ public static class FullModelFiles
         foreach (var (tensor, declaration) in tensors)
         {
             tensor.ForEachPiece((_, piece) =>
-                writer.Append(tensor.Name, Rounded(MemoryMarshal.Cast<byte, float>(piece.Span), declaration)));
+                writer.Append(tensor.Name, Rounded(piece, declaration)));
         }
 
         writer.Commit();
     }
 
-    private static ReadOnlySpan<byte> Rounded(ReadOnlySpan<float> values, SafetensorsDeclaration declaration)
+    private static ReadOnlySpan<byte> Rounded(ReadOnlyMemory<byte> piece, SafetensorsDeclaration declaration)
     {
+        var length = piece.Length / sizeof(float);
         switch (declaration.Type)
         {
             case SafetensorsType.F32:
-                return MemoryMarshal.AsBytes(values);
+                return piece.Span;
             case SafetensorsType.BF16:
-                var rounded = new ushort[values.Length];
-                for (var i = 0; i < rounded.Length; i++)
-                {
-                    rounded[i] = Bf16.FromSingle(values[i]);
-                }
-
+                var rounded = new ushort[length];
+                InRuns(rounded.Length, (first, count) => Bf16.FromSingle(
+                    MemoryMarshal.Cast<byte, float>(piece.Span).Slice(first, count), rounded.AsSpan(first, count)));
                 return MemoryMarshal.AsBytes(rounded.AsSpan());
             case SafetensorsType.F16:
-                var halves = new Half[values.Length];
-                for (var i = 0; i < halves.Length; i++)
+                var halves = new Half[length];
+                InRuns(halves.Length, (first, count) =>
                 {
-                    halves[i] = (Half)values[i];
-                }
-
+                    var run = MemoryMarshal.Cast<byte, float>(piece.Span).Slice(first, count);
+                    for (var i = 0; i < run.Length; i++)
+                    {
+                        halves[first + i] = (Half)run[i];
+                    }
+                });
                 return MemoryMarshal.AsBytes(halves.AsSpan());
             default:
                 throw new CheckpointException(declaration.Name, "F32, BF16 or F16", declaration.Type.Name());
         }
+    }
+
+    private static void InRuns(int count, Action<int, int> run)
+    {
+        const int Length = 1 << 16;
+        Parallel.For(0, (count + Length - 1) / Length, i => run(i * Length, Math.Min(Length, count - (i * Length))));
     }
 
     private static void WriteIndex(

@@ -50,6 +50,19 @@ public sealed record ModelCard
         return text.ToString();
     }
 
+    /// <summary>The card of a model into whose weights an adapter was merged.</summary>
+    /// <param name="baseModel">Name or folder of the base model.</param>
+    public string ToMergedMarkdown(string baseModel)
+    {
+        ArgumentNullException.ThrowIfNull(baseModel);
+        var text = new StringBuilder();
+        Front(text, baseModel, "transformers", $"base_model:finetune:{baseModel}", "nibble", "transformers");
+        text.Append("# Fine-tuned from ").Append(baseModel);
+        text.Append("\n\nA LoRA adapter was merged into the weights.\n");
+        Body(text);
+        return text.ToString();
+    }
+
     private static void Front(StringBuilder text, string model, string library, params ReadOnlySpan<string> tags)
     {
         text.Append("---\n");

@@ -12,6 +12,9 @@ namespace Nibble.Validation;
 /// <param name="Findings">In the order of the checks.</param>
 public sealed record ValidationReport(string Folder, string? BaseModelFolder, IReadOnlyList<Finding> Findings)
 {
+    /// <summary>Name of the report in JSON.</summary>
+    public const string FileName = "validation.json";
+
     /// <summary>Whether nothing failed; warnings do not refuse a checkpoint.</summary>
     public bool Passed => Count(CheckStatus.Fail) == 0;
 
@@ -115,7 +118,7 @@ public sealed record ValidationReport(string Folder, string? BaseModelFolder, IR
     /// <exception cref="StorageException">A file could not be written.</exception>
     public void Write(string folder)
     {
-        AtomicFile.WriteAllText(Path.Combine(folder, "validation.json"), ToJson());
+        AtomicFile.WriteAllText(Path.Combine(folder, FileName), ToJson());
         AtomicFile.WriteAllText(Path.Combine(folder, "validation.md"), ToMarkdown());
         AtomicFile.WriteAllText(Path.Combine(folder, "validation.xml"), ToJUnit());
     }

@@ -71,7 +71,7 @@ public sealed partial class WeightLoader
         }
     }
 
-    private static JsonDocument ParseState(SafetensorsFile file, SafetensorsEntry entry)
+    internal static JsonDocument ParseState(SafetensorsFile file, SafetensorsEntry entry)
     {
         try
         {
@@ -84,7 +84,7 @@ public sealed partial class WeightLoader
         }
     }
 
-    private static void RequireState(SafetensorsFile file, string name, JsonElement root, string field, string expected)
+    internal static void RequireState(SafetensorsFile file, string name, JsonElement root, string field, string expected)
     {
         var found = root.TryGetProperty(field, out var e)
             ? e.ToString().Replace(" ", "", StringComparison.Ordinal)

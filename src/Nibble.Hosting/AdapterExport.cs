@@ -1,0 +1,33 @@
+using Nibble.Checkpoints;
+using Nibble.Models;
+
+namespace Nibble.Hosting;
+
+/// <summary>Writes adapters in the formats of other programs.</summary>
+public static class AdapterExport
+{
+    /// <summary>Writes an adapter as llama.cpp's GGUF adapter.</summary>
+    /// <param name="adapter">Folder of the adapter.</param>
+    /// <param name="path">File to write.</param>
+    /// <param name="baseModel">Folder of the base model, whose <c>config.json</c> is read; null takes the one that the
+    /// config left beside the adapter names, or the adapter itself.</param>
+    /// <param name="type">One of <see cref="GgufAdapter.Types"/>.</param>
+    /// <returns>Modules written, and the folder of the base.</returns>
+    /// <exception cref="CheckpointException">The adapter or its base cannot be represented, or no base was
+    /// found.</exception>
+    public static (int Modules, string BaseModel) ToGguf(
+        string adapter, string path, string? baseModel = null, string type = "f32")
+    {
+        ArgumentNullException.ThrowIfNull(adapter);
+        var folder = baseModel ?? CheckpointValidation.FindConfig(adapter, [])?.Config.BaseModel
+            ?? AdapterReader.Read(adapter).Config.BaseModel;
+        if (folder is null || !Directory.Exists(folder))
+        {
+            throw new CheckpointException(
+                adapter, "the folder of its base model, whose config.json tells heads and layers (--base-model)",
+                folder is null ? "no name of one" : $"'{folder}', which is no folder here");
+        }
+
+        return (GgufAdapter.Write(path, adapter, ModelConfig.Load(folder), type), folder);
+    }
+}
