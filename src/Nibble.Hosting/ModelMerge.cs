@@ -128,7 +128,8 @@ public static class ModelMerge
         {
             using var report = JsonDocument.Parse(File.ReadAllBytes(path));
             return report.RootElement.ValueKind == JsonValueKind.Object
-                && report.RootElement.TryGetProperty("passed", out var passed) && passed.ValueKind == JsonValueKind.True;
+                && report.RootElement.TryGetProperty("passed", out var passed)
+                && passed.ValueKind == JsonValueKind.True;
         }
         catch (JsonException)
         {

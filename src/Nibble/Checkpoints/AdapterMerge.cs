@@ -75,7 +75,8 @@ public sealed class AdapterMerge : IDisposable
         .Type.Name();
 
     /// <summary>Bytes of weights that are written.</summary>
-    public long Bytes => Shapes().Sum(t => t.ByteCount / sizeof(float) * FullModelFiles.Declare(_base, t).Type.Bits() / 8);
+    public long Bytes => Shapes()
+        .Sum(t => t.ByteCount / sizeof(float) * FullModelFiles.Declare(_base, t).Type.Bits() / 8);
 
     /// <summary>Reads the adapter and opens the base.</summary>
     /// <param name="baseFolder">Folder of the base model.</param>

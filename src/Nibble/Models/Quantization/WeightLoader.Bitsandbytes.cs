@@ -84,7 +84,8 @@ public sealed partial class WeightLoader
         }
     }
 
-    internal static void RequireState(SafetensorsFile file, string name, JsonElement root, string field, string expected)
+    internal static void RequireState(
+        SafetensorsFile file, string name, JsonElement root, string field, string expected)
     {
         var found = root.TryGetProperty(field, out var e)
             ? e.ToString().Replace(" ", "", StringComparison.Ordinal)
