@@ -1,4 +1,5 @@
 using Nibble.Checkpoints;
+using Nibble.Config;
 using Nibble.Models;
 
 namespace Nibble.Hosting;
@@ -9,7 +10,8 @@ public static class AdapterExport
     /// <summary>Writes an adapter as llama.cpp's GGUF adapter.</summary>
     /// <param name="adapter">Folder of the adapter.</param>
     /// <param name="path">File to write.</param>
-    /// <param name="baseModel">Folder of the base model, whose <c>config.json</c> is read; null takes the one that the
+    /// <param name="baseModel">Folder of the base model or its name on the Hub, whose <c>config.json</c> is
+    /// read; null takes the one that the
     /// config left beside the adapter names, or the adapter itself.</param>
     /// <param name="type">One of <see cref="GgufAdapter.Types"/>.</param>
     /// <returns>Modules written, and the folder of the base.</returns>
@@ -19,8 +21,11 @@ public static class AdapterExport
         string adapter, string path, string? baseModel = null, string type = "f32")
     {
         ArgumentNullException.ThrowIfNull(adapter);
-        var folder = baseModel ?? CheckpointValidation.FindConfig(adapter, [])?.Config.BaseModel
-            ?? AdapterReader.Read(adapter).Config.BaseModel;
+        var named = baseModel is null
+            ? CheckpointValidation.FindConfig(adapter, [])?.Config.BaseModel
+                ?? Named(AdapterReader.Read(adapter).Config)
+            : new ModelSource(baseModel);
+        var folder = named is null ? null : RunFiles.Find(named, new RunFilesOptions { Weights = false }).Folder;
         if (folder is null || !Directory.Exists(folder))
         {
             throw new CheckpointException(
@@ -30,4 +35,7 @@ public static class AdapterExport
 
         return (GgufAdapter.Write(path, adapter, ModelConfig.Load(folder), type), folder);
     }
+
+    private static ModelSource? Named(LoraAdapterConfig config) =>
+        config.BaseModel is { } name ? new ModelSource(name, config.Revision) : null;
 }

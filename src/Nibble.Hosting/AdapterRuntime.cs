@@ -35,8 +35,8 @@ public sealed record AdapterRuntimeOptions
         ArgumentNullException.ThrowIfNull(config);
         return new AdapterRuntimeOptions
         {
-            BaseModel = config.BaseModel,
-            TokenizerPath = config.TokenizerPath,
+            BaseModel = config.BaseModel.Folder,
+            TokenizerPath = config.Tokenizer.Folder,
             Adapter = adapter,
             Quantization = config.Quantization,
             Engine = config.Engine,

@@ -3,6 +3,7 @@ using Nibble.Data;
 using Nibble.Data.Packing;
 using Nibble.Data.Tokenizers;
 using Nibble.Generation;
+using Nibble.Hub;
 using Nibble.Validation;
 using Nibble.Validation.Checks;
 
@@ -14,7 +15,7 @@ public sealed record CheckpointValidationOptions
     /// <summary>The run's config; null looks for <c>config.yml</c> in the folder and its parent.</summary>
     public LoadedConfig? Config { get; init; }
 
-    /// <summary>Base model folder; null takes the config's.</summary>
+    /// <summary>Base model's folder, or its name on the Hub; null takes the config's.</summary>
     public string? BaseModel { get; init; }
 
     /// <summary>Leave out the checks that load the model.</summary>
@@ -26,6 +27,9 @@ public sealed record CheckpointValidationOptions
     /// <summary>Overrides applied to a config that is looked for.</summary>
     public IReadOnlyList<ConfigOverride> Overrides { get; init; } = [];
 
+    /// <summary>How files of the Hub are found; what is wanted is decided by <see cref="FilesOnly"/>.</summary>
+    public RunFilesOptions Files { get; init; } = new();
+
     /// <summary>One line per thing left out.</summary>
     public Action<string> Warn { get; init; } = _ => { };
 }
@@ -36,15 +40,35 @@ public static class CheckpointValidation
     /// <summary>Examines a checkpoint, or an output folder with the final adapter.</summary>
     /// <param name="folder">What to examine.</param>
     /// <param name="options">How.</param>
-    public static ValidationReport Run(string folder, CheckpointValidationOptions options)
+    /// <param name="stop">Ends a download.</param>
+    public static ValidationReport Run(
+        string folder, CheckpointValidationOptions options, CancellationToken stop = default)
     {
         ArgumentNullException.ThrowIfNull(folder);
         ArgumentNullException.ThrowIfNull(options);
         var loaded = options.Config ?? FindConfig(folder, options.Overrides);
-        var baseModel = options.BaseModel ?? loaded?.Config.BaseModel;
+        if (loaded is not null && options.BaseModel is { } other)
+        {
+            loaded = loaded with { Config = WithBase(loaded.Config, new ModelSource(other)) };
+        }
 
-        // A tokenizer of its own is named by the config; one of a base that has moved, has moved with it.
-        var tokenizerPath = loaded?.Config is { } c && c.TokenizerPath != c.BaseModel ? c.TokenizerPath : null;
+        string? baseModel;
+        try
+        {
+            var files = options.Files with { Rows = !options.FilesOnly, CacheOnly = options.FilesOnly };
+            loaded = loaded is null ? null : RunFiles.Find(loaded, files, stop);
+            baseModel = loaded?.Config.BaseModel.Folder
+                ?? (options.BaseModel is null
+                    ? null
+                    : RunFiles.Find(new ModelSource(options.BaseModel), files, stop).Folder);
+        }
+        catch (HubException missing) when (options.FilesOnly && missing.Error == HubError.Offline)
+        {
+            options.Warn(missing.Message);
+            baseModel = null;
+        }
+
+        var tokenizerPath = loaded?.Config is { } c && c.Tokenizer != c.BaseModel ? c.Tokenizer.Folder : null;
         if (loaded is null || options.FilesOnly || baseModel is null)
         {
             if (!options.FilesOnly)
@@ -64,14 +88,14 @@ public static class CheckpointValidation
         }
 
         var config = loaded.Config;
-        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
-        var data = DatasetBuilder.Build(config, tokenizer);
+        var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder).WithSpecialTokens(config.Data.SpecialTokens);
+        var data = DatasetBuilder.Build(config, tokenizer, cancellation: stop);
         var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);
         AdapterRuntime? runtime = null;
         AdapterRuntime Runtime() => runtime ??= AdapterRuntime.Open(new AdapterRuntimeOptions
         {
             BaseModel = baseModel,
-            TokenizerPath = config.TokenizerPath,
+            TokenizerPath = config.Tokenizer.Folder,
             Adapter = folder,
             Quantization = config.Quantization,
             Engine = config.Engine,
@@ -106,6 +130,13 @@ public static class CheckpointValidation
             runtime?.Dispose();
         }
     }
+
+    // A tokenizer that is the base's own has moved with it.
+    private static RunConfig WithBase(RunConfig config, ModelSource model) => config with
+    {
+        BaseModel = model,
+        Tokenizer = config.Tokenizer == config.BaseModel ? model : config.Tokenizer,
+    };
 
     internal static LoadedConfig? FindConfig(string folder, IReadOnlyList<ConfigOverride> overrides)
     {

@@ -49,7 +49,7 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
                 TokensSeen = progress.Tokens,
                 TokensTrained = progress.TrainedTokens,
             },
-            TokenizerFiles = TokenizerFiles.Find(run.Config.TokenizerPath),
+            TokenizerFiles = TokenizerFiles.Find(run.Config.Tokenizer.Folder),
             Card = new ModelCard
             {
                 NibbleVersion = RunIdentity.Version,
@@ -225,7 +225,8 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
     private LoraAdapter Adapter(LoraAdapters lora) => new(
         new LoraAdapterConfig
         {
-            BaseModel = run.Config.BaseModel,
+            BaseModel = run.Config.BaseModel.Name,
+            Revision = run.Config.BaseModel.Revision,
             Rank = lora.Options.Rank,
             Alpha = lora.Options.Alpha,
             Dropout = lora.Options.Dropout,
@@ -238,8 +239,11 @@ internal sealed class CheckpointWriter(PreparedRun run, ModelSession session, Ch
         ]);
 
     private FullModel Model(FullParameters full) => new(
-        run.Config.BaseModel,
-        [.. full.Parameters.Slots.Select(s => Tensor(s.Name, ParameterSet.Piece(full.Parameters.Master, s)))]);
+        run.Config.BaseModel.Folder,
+        [.. full.Parameters.Slots.Select(s => Tensor(s.Name, ParameterSet.Piece(full.Parameters.Master, s)))])
+    {
+        BaseName = run.Config.BaseModel.Name,
+    };
 
     // Read from the device when it is written, a piece at a time.
     private StateTensor Tensor(string name, TensorView view) => new(

@@ -85,11 +85,11 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
         using var store = CheckpointStore.OpenForWriting(Config.OutputDir);
         AtomicFile.WriteAllText(Path.Combine(Config.OutputDir, AdapterRuntime.ConfigFileName), run.Loaded.ResolvedYaml);
         using var session = new ModelSession(run.Device.Backend, run.Layout());
-        options.Stage($"loading {Config.BaseModel}");
+        options.Stage($"loading {Config.BaseModel.Name}");
         var started = options.Time.GetTimestamp();
         using (run.Device.CompileAhead())
         {
-            session.Load(Config.BaseModel, options.LoadProgress);
+            session.Load(Config.BaseModel.Folder, options.LoadProgress);
         }
 
         options.Stage($"loaded in {options.Time.GetElapsedTime(started).TotalSeconds:0.0} s");
@@ -239,7 +239,8 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
                 session, run.Tokenizer, rows, Config.Evaluation.SampleCount,
                 new SamplingOptions(SampleGeneration.MaxNewTokens)),
             mustTerminate: false));
-        var report = Validator.Validate(Config.OutputDir, Config.BaseModel, checks, Config.TokenizerPath);
+        var report = Validator.Validate(
+            Config.OutputDir, Config.BaseModel.Folder, checks, Config.Tokenizer.Folder);
         report.Write(Config.OutputDir);
         return report;
     }

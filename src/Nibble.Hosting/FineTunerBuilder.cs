@@ -1,4 +1,5 @@
 using Nibble.Config;
+using Nibble.Hub;
 using Nibble.Training;
 
 namespace Nibble.Hosting;
@@ -24,6 +25,7 @@ public sealed class FineTunerBuilder(string configPath)
 {
     private readonly List<ConfigOverride> _overrides = [];
     private readonly List<ITrainingObserver> _observers = [];
+    private IProgress<HubProgress>? _downloads;
     private Action<string> _warn = _ => { };
     private TimeProvider _time = TimeProvider.System;
 
@@ -52,6 +54,14 @@ public sealed class FineTunerBuilder(string configPath)
         return this;
     }
 
+    /// <summary>Sets who hears of downloads.</summary>
+    /// <param name="progress">Told as bytes come, from one thread at a time.</param>
+    public FineTunerBuilder ReportDownloadsTo(IProgress<HubProgress> progress)
+    {
+        _downloads = progress;
+        return this;
+    }
+
     /// <summary>Sets who hears warnings.</summary>
     /// <param name="warn">One line each.</param>
     public FineTunerBuilder WarnTo(Action<string> warn)
@@ -68,11 +78,13 @@ public sealed class FineTunerBuilder(string configPath)
         return this;
     }
 
-    /// <summary>Reads the config, prepares the run and runs it.</summary>
+    /// <summary>Reads the config, downloads what it names on the Hub, prepares the run and runs it.</summary>
     /// <param name="cancellation">Asks the run to stop after a full checkpoint.</param>
     public FineTuningResult Run(CancellationToken cancellation = default)
     {
-        using var run = PreparedRun.Create(ConfigLoader.Load(configPath, _overrides), cancellation: cancellation);
+        var files = new RunFilesOptions { Progress = _downloads, Warn = _warn };
+        var loaded = RunFiles.Find(ConfigLoader.Load(configPath, _overrides), files, cancellation);
+        using var run = PreparedRun.Create(loaded, cancellation: cancellation);
         foreach (var warning in run.Loaded.Warnings.Select(w => w.ToString()).Concat(run.Data.Report.Warnings))
         {
             _warn(warning);

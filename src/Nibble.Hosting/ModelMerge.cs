@@ -56,6 +56,7 @@ public static class ModelMerge
     {
         ArgumentNullException.ThrowIfNull(loaded);
         ArgumentNullException.ThrowIfNull(options);
+        loaded = RunFiles.Find(loaded, new RunFilesOptions { Rows = false, Warn = options.Warn }, cancellation);
         var config = loaded.Config;
         var adapter = options.Adapter ?? config.OutputDir;
         var folder = options.Output ?? Path.Combine(config.OutputDir, FolderName);
@@ -64,22 +65,22 @@ public static class ModelMerge
             throw new CheckpointException(adapter, "an adapter", "a whole model, which needs no merging");
         }
 
-        using var merge = AdapterMerge.Open(config.BaseModel, adapter);
+        using var merge = AdapterMerge.Open(config.BaseModel.Folder, adapter);
         Gate(loaded, adapter, options);
         if (merge.Model.Quantization is { } saved)
         {
             options.Warn(
-                $"{config.BaseModel} is quantised ({saved.Code}): its matrices are dequantised and written as "
+                $"{config.BaseModel.Name} is quantised ({saved.Code}): its matrices are dequantised and written as "
                 + $"{merge.StorageType}. They are the weights the adapter was trained over.");
         }
 
-        options.Stage($"merging {merge.Modules} modules of {adapter} into {config.BaseModel}");
+        options.Stage($"merging {merge.Modules} modules of {adapter} into {config.BaseModel.Name}");
         var total = 4 * merge.Model.ParameterCount;
         merge.Write(
             folder,
             new AdapterMergeOptions
             {
-                TokenizerFolder = config.TokenizerPath,
+                TokenizerFolder = config.Tokenizer.Folder,
                 NibbleVersion = RunIdentity.Version,
                 Overwrite = options.Overwrite,
                 Threads = config.Engine.Threads,

@@ -60,7 +60,7 @@ public sealed class PreparedRun : IDisposable
     /// <summary>Trained parameters.</summary>
     public required long TrainableParameters { get; init; }
 
-    /// <summary>Prepares a run.</summary>
+    /// <summary>Prepares a run. Files that <see cref="RunFiles"/> has not found yet are found first.</summary>
     /// <param name="loaded">The configuration.</param>
     /// <param name="progress">Told about tokenisation, or null.</param>
     /// <param name="assumed">A device that need not be here: the plan is made for it, on the processor, and cannot be
@@ -71,8 +71,9 @@ public sealed class PreparedRun : IDisposable
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(loaded);
+        loaded = RunFiles.Find(loaded, stop: cancellation);
         var config = loaded.Config;
-        if (config.Lora is null && Path.GetFullPath(config.OutputDir) == Path.GetFullPath(config.BaseModel))
+        if (config.Lora is null && Path.GetFullPath(config.OutputDir) == Path.GetFullPath(config.BaseModel.Folder))
         {
             throw new ModelFormatException(
                 $"output_dir: expected another folder than base_model, found {config.OutputDir} for both: "
@@ -80,17 +81,17 @@ public sealed class PreparedRun : IDisposable
         }
 
         var lora = config.Lora;
-        var model = ModelConfig.Load(config.BaseModel);
+        var model = ModelConfig.Load(config.BaseModel.Folder);
         if (lora is null)
         {
             FullParameters.RequireTrainable(model);
         }
 
-        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
+        var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder).WithSpecialTokens(config.Data.SpecialTokens);
         if (tokenizer.VocabularySize > model.VocabularySize)
         {
             throw new ModelFormatException(
-                $"{config.TokenizerPath}: the tokenizer has {tokenizer.VocabularySize} ids, "
+                $"{config.Tokenizer.Name}: the tokenizer has {tokenizer.VocabularySize} ids, "
                 + $"the model's embedding table {model.VocabularySize} rows: they do not belong together.");
         }
 
@@ -103,7 +104,7 @@ public sealed class PreparedRun : IDisposable
         var traits = assumed ?? device.Traits;
         try
         {
-            using (var files = SafetensorsIndex.Open(config.BaseModel))
+            using (var files = SafetensorsIndex.Open(config.BaseModel.Folder))
             {
                 format = lora is null
                     ? FullParameters.Format(traits.ActivationType)

@@ -11,10 +11,12 @@ namespace Nibble.Hosting;
 internal static class RunIdentity
 {
     // Keys that may differ between the process that saved and the one that resumes without changing a single weight.
+    // Of a revision only the content counts, which the fingerprint of the weights and the hash of the rows tell.
     private static readonly string[] Free =
     [
         "output_dir", "resume_from_checkpoint", "auto_resume_from_checkpoints", "wandb",
         "use_tensorboard", "logging_steps",
+        "revision_of_model", "revision",
         "save", "nibble", "device", "threads", "recompute", "gpu_memory_limit", "gradient_checkpointing",
     ];
 
@@ -59,17 +61,33 @@ internal static class RunIdentity
         NextStep = 0,
         ConfigHash = ConfigHash(run.Loaded.ResolvedYaml),
         DatasetHash = DataHash(run.Data),
-        BaseModelFingerprint = ModelFingerprint.Compute(run.Config.BaseModel),
+        BaseModelFingerprint = ModelFingerprint.Compute(run.Config.BaseModel.Folder),
         NibbleVersion = Version,
         RandomNumbers = "philox4x32-10",
-        Provenance = new Dictionary<string, string>
+        Provenance = Provenance(run),
+    };
+
+    private static Dictionary<string, string> Provenance(PreparedRun run)
+    {
+        var facts = new Dictionary<string, string>
         {
             ["device"] = run.Device.Backend.Name,
             ["quantization"] = $"{run.Format.Code?.ToString() ?? "none"}{(run.Format.Nested ? ", double" : "")}",
             ["tokenizer"] = run.Tokenizer.ContentHash,
             ["framework"] = RuntimeInformation.FrameworkDescription,
-        },
-    };
+        };
+        var (model, data) = (run.Config.BaseModel, run.Config.Data);
+        foreach (var (name, commit) in data.Train.Concat(data.Test).Select(entry => (entry.Path, entry.Commit))
+            .Prepend((model.Name, model.Commit)))
+        {
+            if (commit is not null)
+            {
+                facts[$"commit of {name}"] = commit;
+            }
+        }
+
+        return facts;
+    }
 
     private static string Hex(byte[] hash) => Convert.ToHexString(hash).ToLower(CultureInfo.InvariantCulture);
 }

@@ -21,7 +21,7 @@ public static class StepTrace
     {
         ArgumentNullException.ThrowIfNull(run);
         using var session = new ModelSession(run.Device.Backend, run.Layout());
-        session.Load(run.Config.BaseModel);
+        session.Load(run.Config.BaseModel.Folder);
         FineTuner.InitializeAdapter(session, run.Config);
         var rows = run.Order.GetStep(0).MicroBatches.SelectMany(m => m.SampleIndices)
             .Select(i => run.Data.Train[i]).ToArray();

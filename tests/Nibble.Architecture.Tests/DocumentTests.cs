@@ -25,7 +25,7 @@ public sealed class DocumentTests
         var blocks = Blocks("README.md", "yaml");
         Assert.NotEmpty(blocks);
         var path = Repository.PathTo("README.yml");
-        Assert.All(blocks, yaml => Assert.NotEmpty(ConfigLoader.Parse(yaml, path).Config.BaseModel));
+        Assert.All(blocks, yaml => Assert.NotEmpty(ConfigLoader.Parse(yaml, path).Config.BaseModel.Name));
     }
 
     [Fact]

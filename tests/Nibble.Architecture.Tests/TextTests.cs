@@ -24,6 +24,7 @@ public sealed class TextTests
         ["src/Nibble.Cpu/Simd/InstructionSet.cs"] = "forces an instruction set, for tests and comparisons",
         ["src/Nibble.Cuda/Interop/NativeLoader.cs"] = "where the CUDA libraries are",
         ["src/Nibble.Cuda/Runtime/CudaOptions.cs"] = "the cache folder, and launches one by one for debugging",
+        ["src/Nibble/Hub/HubSettings.cs"] = "the settings that the Hub's own Python client reads",
         ["src/Nibble/Tracking/Wandb/WandbSettings.cs"] = "the settings that W&B's own client reads",
     };
 

@@ -57,7 +57,7 @@ internal sealed class StudyRunner(Setting setting, bool isShared)
     // The same way as nibble evaluate --answers: what was written is read back.
     private RunResult Ask(RunSpec spec, RunConfig config, RunResult? trained, CancellationToken stop)
     {
-        var tokenizer = HfTokenizer.Load(config.TokenizerPath);
+        var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder);
         var data = DatasetBuilder.Build(config, tokenizer, null, stop);
         var prompts = AnswerPrompt.FromRows(data.Eval, tokenizer);
         var batches = EvaluationBatches.Create(data.Eval, config.Batch, config.Sequence);

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using Nibble.Cli.Views;
 using Nibble.Config;
+using Nibble.Hub;
 
 namespace Nibble.Cli.Shell;
 
@@ -50,4 +52,17 @@ internal abstract class ConfigVerb : Verb
         var flags = Overrides.Read(arguments, path, arguments.GetValue(_device));
         return ConfigLoader.Load(path, [.. flags, .. more], arguments.GetValue(_lenient));
     }
+
+    /// <summary>Reads the run and finds its files, those on the Hub by downloading them.</summary>
+    /// <param name="arguments">Parsed arguments.</param>
+    /// <param name="session">Shows downloads, and stops them.</param>
+    /// <param name="weights">Whether the base model's weights are wanted.</param>
+    /// <param name="rows">Whether the data sets' rows are wanted.</param>
+    /// <param name="more">Overrides that the verb's own flags stand for.</param>
+    /// <exception cref="ConfigException">The file or a flag is wrong.</exception>
+    /// <exception cref="HubException">A name is neither here nor on the Hub, or cannot be had from there.</exception>
+    protected LoadedConfig LoadWithFiles(
+        ParseResult arguments, Session session, bool weights = true, bool rows = true,
+        params IEnumerable<ConfigOverride> more) =>
+        DownloadView.Find(session, Load(arguments, more), weights, rows);
 }

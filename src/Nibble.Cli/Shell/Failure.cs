@@ -4,6 +4,7 @@ using Nibble.Data;
 using Nibble.Data.Templates;
 using Nibble.Data.Tokenizers;
 using Nibble.Hosting;
+using Nibble.Hub;
 using Nibble.Models;
 using Nibble.Planning;
 using Nibble.Tensors;
@@ -32,10 +33,11 @@ internal sealed record Failure(int Code, string Message)
             UsageException or ConfigException or DatasetException or TokenizerException or ChatTemplateException
                 or ModelFormatException or SafetensorsException or TrackingException or NotSupportedException =>
                 new Failure(ExitCode.BadInput, cause.Message),
+            HubException { IsMistake: true } => new Failure(ExitCode.BadInput, cause.Message),
             DeviceUnavailableException or MemoryPlanException or OutOfDeviceMemoryException or OutOfMemoryException =>
                 new Failure(ExitCode.NoDevice, cause.Message),
             OperationCanceledException => new Failure(ExitCode.Interrupted, "interrupted."),
-            CheckpointException or TrainingException or StorageException =>
+            CheckpointException or TrainingException or StorageException or HubException =>
                 new Failure(ExitCode.Failed, cause.Message),
             DeviceFailureException =>
                 new Failure(ExitCode.Failed, $"the device failed: {cause.Message}{hint}"),

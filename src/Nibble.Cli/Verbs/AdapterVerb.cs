@@ -69,7 +69,8 @@ internal abstract class AdapterVerb : ConfigVerb
     /// <param name="terminal">Told what is loaded.</param>
     protected static AdapterRuntimeOptions What(RunConfig config, string? adapter, Terminal terminal)
     {
-        terminal.Note($"loading {config.BaseModel}{(adapter is null ? " without an adapter" : $" with {adapter}")}");
+        var name = config.BaseModel.Name;
+        terminal.Note($"loading {name}{(adapter is null ? " without an adapter" : $" with {adapter}")}");
         return AdapterRuntimeOptions.Of(config, adapter);
     }
 }

@@ -31,7 +31,7 @@ internal sealed class ChatVerb : AdapterVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var config = Load(arguments).Config;
+        var config = LoadWithFiles(arguments, session, rows: false).Config;
         var sampling = _sampling.Read(arguments, config.Seed);
         var context = arguments.GetValue(_context);
         if (context <= sampling.MaxNewTokens)
@@ -42,7 +42,7 @@ internal sealed class ChatVerb : AdapterVerb
 
         var adapter = AdapterFolder(arguments, config);
         var system = arguments.GetValue(_system);
-        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
+        var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder).WithSpecialTokens(config.Data.SpecialTokens);
 
         // A template that is missing or broken is found before the model is loaded.
         _ = PromptEncoder.Chat(config.Data, tokenizer, [new ChatMessage("user", "?")]);

@@ -65,10 +65,11 @@ internal sealed class CheckVerb : ConfigVerb
         TokenizedData? data = null;
         if (!arguments.GetValue(_configOnly))
         {
+            loaded = DownloadView.Find(session, loaded, weights: false, rows: true);
             data = session.Interruption.Graceful(stop => Preparation.Watch(
                 terminal,
                 progress => DatasetBuilder.Build(
-                    loaded.Config, HfTokenizer.Load(loaded.Config.TokenizerPath), progress, stop)));
+                    loaded.Config, HfTokenizer.Load(loaded.Config.Tokenizer.Folder), progress, stop)));
         }
 
         if (json)

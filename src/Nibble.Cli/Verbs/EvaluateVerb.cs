@@ -53,12 +53,12 @@ internal sealed class EvaluateVerb : AdapterVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var config = Load(arguments).Config;
+        var config = LoadWithFiles(arguments, session).Config;
         var adapter = AdapterFolder(arguments, config);
         var wish = Wish(arguments);
         return session.Interruption.Graceful(stop =>
         {
-            var tokenizer = HfTokenizer.Load(config.TokenizerPath);
+            var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder);
             var data = Preparation.Watch(
                 session.Terminal, progress => DatasetBuilder.Build(config, tokenizer, progress, stop));
             if (data.Eval.Length == 0)
@@ -87,7 +87,7 @@ internal sealed class EvaluateVerb : AdapterVerb
             {
                 Json.Show(session.Terminal, json =>
                 {
-                    json.WriteString("base_model", config.BaseModel);
+                    json.WriteString("base_model", config.BaseModel.Name);
                     json.WriteString("adapter", adapter);
                     json.WriteString("device", runtime.Device.Backend.Name);
                     json.Number("loss", loss);

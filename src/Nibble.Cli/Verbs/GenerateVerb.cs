@@ -46,7 +46,7 @@ internal sealed class GenerateVerb : AdapterVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var config = Load(arguments).Config;
+        var config = LoadWithFiles(arguments, session, rows: false).Config;
         var sampling = _sampling.Read(arguments, config.Seed);
         var (raw, chat) = (arguments.GetValue(_raw), arguments.GetValue(_chat));
         if (raw && chat)
@@ -56,7 +56,7 @@ internal sealed class GenerateVerb : AdapterVerb
 
         var adapter = AdapterFolder(arguments, config);
         var text = arguments.GetValue(_prompt) ?? ReadInput();
-        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
+        var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder).WithSpecialTokens(config.Data.SpecialTokens);
         List<ChatMessage> messages = arguments.GetValue(_system) is { } system ? [new("system", system)] : [];
         messages.Add(new ChatMessage("user", text));
         var prompt = raw ? tokenizer.Encode(text)

@@ -47,8 +47,8 @@ internal sealed class InspectVerb : ConfigVerb
             throw new UsageException($"--rows takes at least 1 and --skip at least 0; found {rows} and {skip}.");
         }
 
-        var config = Load(arguments).Config;
-        var tokenizer = HfTokenizer.Load(config.TokenizerPath).WithSpecialTokens(config.Data.SpecialTokens);
+        var config = LoadWithFiles(arguments, session, weights: false).Config;
+        var tokenizer = HfTokenizer.Load(config.Tokenizer.Folder).WithSpecialTokens(config.Data.SpecialTokens);
         var data = session.Interruption.Graceful(stop => Preparation.Watch(
             session.Terminal, progress => DatasetBuilder.Build(config, tokenizer, progress, stop)));
         var eval = arguments.GetValue(_eval);

@@ -45,7 +45,7 @@ internal sealed class MergeVerb : ConfigVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var loaded = Load(arguments);
+        var loaded = LoadWithFiles(arguments, session, rows: false);
         var adapter = arguments.GetValue(_adapter) ?? loaded.Config.OutputDir;
         if (!File.Exists(Path.Combine(adapter, AdapterFileNames.Config)))
         {
@@ -70,7 +70,7 @@ internal sealed class MergeVerb : ConfigVerb
                 stop);
             new Sheet("Merged")
                 .Add("adapter", merged.Adapter)
-                .Add("base", loaded.Config.BaseModel)
+                .Add("base", loaded.Config.BaseModel.Name)
                 .Add("modules", $"{Words.Count(merged.Modules)}, scaled by {merged.Scaling:0.####}")
                 .Add("folder", $"{merged.Folder}, {Words.Bytes(merged.Bytes)} of weights, {merged.StorageType}")
                 .Show(session.Terminal);

@@ -26,7 +26,7 @@ internal sealed class PlanVerb : ConfigVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var loaded = Load(arguments);
+        var loaded = LoadWithFiles(arguments, session);
         var assumed = arguments.GetValue(_assumeGpu) ? BackendChoice.AssumedGpuTraits(loaded.Config.Engine) : null;
         using var run = session.Interruption.Graceful(
             stop => Preparation.Prepare(loaded, session.Terminal, stop, assumed));

@@ -26,7 +26,7 @@ internal sealed class TraceVerb : ConfigVerb
     public override int Run(ParseResult arguments, Session session)
     {
         var path = arguments.GetRequiredValue(_out);
-        var loaded = Load(arguments);
+        var loaded = LoadWithFiles(arguments, session);
         using var run = session.Interruption.Graceful(stop => Preparation.Prepare(loaded, session.Terminal, stop));
         var loss = StepTrace.Write(run, path);
         session.Terminal.Line($"{path}: first step on {run.Device.Backend.Name}, loss {Words.Loss(loss)}.");

@@ -25,8 +25,8 @@ internal sealed class TrainVerb : ConfigVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var loaded = Load(
-            arguments,
+        var loaded = LoadWithFiles(
+            arguments, session, weights: true, rows: true,
             arguments.GetValue(_resume) ? [new ConfigOverride("auto_resume_from_checkpoints", "true")] : []);
         return session.Interruption.Graceful(
             stop => Train(loaded, session.Terminal, stop),

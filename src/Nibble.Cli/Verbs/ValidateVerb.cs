@@ -22,8 +22,8 @@ internal sealed class ValidateVerb : Verb
 
     private readonly Option<string?> _baseModel = new("--base-model")
     {
-        Description = "Folder of the base model, when it is not where the config says.",
-        HelpName = "folder",
+        Description = "Folder or Hub name of the base model, when it is not the one the config names.",
+        HelpName = "name",
     };
 
     private readonly Option<string?> _device =
@@ -71,15 +71,21 @@ internal sealed class ValidateVerb : Verb
         }
 
         var overrides = Overrides.Read(arguments, folder, arguments.GetValue(_device));
-        var report = CheckpointValidation.Run(folder, new CheckpointValidationOptions
+        var options = new CheckpointValidationOptions
         {
             Config = arguments.GetValue(_config) is { } path ? ConfigLoader.Load(path, overrides) : null,
             BaseModel = arguments.GetValue(_baseModel),
             FilesOnly = arguments.GetValue(_filesOnly),
             Samples = arguments.GetValue(_samples),
             Overrides = overrides,
+            Files = new RunFilesOptions
+            {
+                Progress = DownloadView.AsLines(session.Terminal),
+                Warn = session.Terminal.Warn,
+            },
             Warn = session.Terminal.Warn,
-        });
+        };
+        var report = CheckpointValidation.Run(folder, options);
         if (arguments.GetValue(_report) is { } target)
         {
             report.Write(target);

@@ -18,6 +18,7 @@ internal static class VerbTable
         new ValidateVerb(),
         new MergeVerb(),
         new ExportVerb(),
+        new DownloadVerb(),
         new OverlapVerb(),
         new TokenizerVerb(),
         new InitVerb(),

@@ -36,7 +36,7 @@ internal static class PlanView
     public static void ShowJson(Terminal terminal, PreparedRun run, string device, string reason) =>
         Json.Show(terminal, json =>
         {
-            json.WriteString("base_model", run.Config.BaseModel);
+            json.WriteString("base_model", run.Config.BaseModel.Name);
             json.WriteString("quantization", Quantization(run));
             json.WriteNumber("parameters", run.Model.ParameterCount);
             json.WriteNumber("trainable_parameters", run.TrainableParameters);
@@ -76,7 +76,7 @@ internal static class PlanView
         new Sheet("Model")
             .Add(
                 "base model",
-                $"{run.Config.BaseModel} ({model.Family}, {model.Layers} layers, width {model.HiddenSize}, "
+                $"{run.Config.BaseModel.Name} ({model.Family}, {model.Layers} layers, width {model.HiddenSize}, "
                 + $"{model.Heads} heads of {model.HeadDim} on {model.KvHeads}, "
                 + $"vocabulary {Words.Count(model.VocabularySize)})")
             .Add("weights", Quantization(run))

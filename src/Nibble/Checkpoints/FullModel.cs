@@ -5,4 +5,8 @@ namespace Nibble.Checkpoints;
 /// files beside the weights, are taken from there. When read back, the folder itself.</param>
 /// <param name="Tensors">F32, by the names of the model folder; norms and biases as one row. Empty when read back: the
 /// weights are in the folder, for the loader.</param>
-public sealed record FullModel(string BaseFolder, IReadOnlyList<StateTensor> Tensors) : TrainedWeights;
+public sealed record FullModel(string BaseFolder, IReadOnlyList<StateTensor> Tensors) : TrainedWeights
+{
+    /// <summary>Name of the model it was trained from, for the card.</summary>
+    public string BaseName { get; init; } = BaseFolder;
+}

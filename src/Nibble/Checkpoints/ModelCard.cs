@@ -43,9 +43,9 @@ public sealed record ModelCard
         ArgumentNullException.ThrowIfNull(model);
         var text = new StringBuilder();
         Front(
-            text, model.BaseFolder, "transformers", $"base_model:finetune:{model.BaseFolder}",
+            text, model.BaseName, "transformers", $"base_model:finetune:{model.BaseName}",
             "nibble", "transformers");
-        text.Append("# Fine-tuned from ").Append(model.BaseFolder).Append("\n\nEvery weight was trained.\n");
+        text.Append("# Fine-tuned from ").Append(model.BaseName).Append("\n\nEvery weight was trained.\n");
         Body(text);
         return text.ToString();
     }

@@ -104,6 +104,7 @@ public static class ConfigLoader
             Config = config,
             Keys = keys,
             Warnings = [.. InOrder(checker.Warnings)],
+            Sources = sources,
             ResolvedYaml = ConfigPrinter.Print(config, sources),
         };
     }

@@ -27,8 +27,9 @@ public static class ConfigPrinter
 
     private static void PrintModel(YamlPage page, RunConfig config)
     {
-        page.Text("base_model", config.BaseModel);
-        page.Text("tokenizer_config", config.TokenizerPath);
+        page.Text("base_model", config.BaseModel.Name);
+        page.TextIfAny("revision_of_model", config.BaseModel.Commit ?? config.BaseModel.Revision);
+        page.Text("tokenizer_config", config.Tokenizer.Name);
         page.Text("output_dir", config.OutputDir);
         page.Number("seed", config.Seed);
         page.Break();

@@ -30,7 +30,10 @@ internal static partial class KeyTable
     // Made twice, for datasets and for test_datasets, which take the same keys.
     private static KeySpec[] DatasetKeys() =>
     [
-        Key("path", Text, "File or folder: as given, else beside the config file.", note: "required"),
+        Key("path", Text, "File or folder (as given, else beside the config file), or a data set's Hub name.",
+            note: "required"),
+        Key("name", Text, "Folder of a Hub data set's files that are meant.", note: "files outside folders, or `data`"),
+        Key("revision", Text, "Branch, tag or commit of a Hub data set.", note: "the default branch"),
         Key("type", Text | Mapping, "How a row becomes tokens.", note: "pre-tokenised rows with `input_ids`",
             allowed: [.. KnownNames.DatasetTypes]) with
         { Children = new KeyLevel([.. UserDefinedTypeKeys()]) },
@@ -52,8 +55,6 @@ internal static partial class KeyTable
         Key("message_field_training", Text, "Boolean property of a message that overrides whether its turn trains."),
         Key("chat_template", Text, "Template for this entry.", note: "the run's"),
         Later("train_on_eot", Text | KeyKind.Boolean, "a rule for end-of-turn tokens apart from train_on_eos"),
-        Later("name", Text, "a configuration of a Hub data set"),
-        Later("revision", Text, "a revision of a Hub data set"),
         Later("shards", Integer, "training on one shard of a data set"),
         Later("drop_system_message", KeyKind.Boolean, "dropping the system turn"),
         Later("field_system", Text, "a system column outside the messages", "system"),

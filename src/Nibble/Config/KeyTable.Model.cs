@@ -8,6 +8,8 @@ internal static partial class KeyTable
     [
         Key("base_model", Text, "Folder of the base model (as given, else beside the config file), or its Hub name.",
             note: "required"),
+        Key("revision_of_model", Text, "Branch, tag or commit of `base_model` on the Hub.", note: "the default branch",
+            aliases: ["model_revision"]),
         Key("tokenizer_config", Text, "Folder or Hub name of the tokenizer.", note: "`base_model`"),
         Key("output_dir", Text, "Folder for checkpoints, metrics and the final adapter.", "./model-out"),
         BuiltIn("model_type", Text, "the architecture comes from the model's config.json"),
@@ -31,7 +33,6 @@ internal static partial class KeyTable
         Later("tokens", TextList, "adding tokens to the vocabulary"),
         Later("added_tokens_overrides", Mapping, "renaming reserved tokens"),
         Later("resize_token_embeddings_to_32x", KeyKind.Boolean, "resizing the embedding table"),
-        Later("model_revision", Text, "choosing a revision on the Hub"),
         Later("overrides_of_model_config", Mapping, "changing the model's own config.json from the run"),
     ];
 

@@ -46,4 +46,36 @@ public sealed record LoadedConfig
     /// <see cref="Config"/> again.
     /// </summary>
     public required string ResolvedYaml { get; init; }
+
+    /// <summary>Dotted key to where its value came from; keys that are absent have their default.</summary>
+    public required IReadOnlyDictionary<string, string> Sources { get; init; }
+
+    /// <summary>The same with files of the Hub in place of names; <see cref="ResolvedYaml"/> then names their
+    /// commits.</summary>
+    /// <param name="config">The run, its models and data sets found.</param>
+    public LoadedConfig WithFiles(RunConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        var sources = new Dictionary<string, string>(Sources);
+        Mark("revision_of_model", config.BaseModel.Commit, config.BaseModel.Revision);
+        MarkAll("datasets", config.Data.Train);
+        MarkAll("test_datasets", config.Data.Test);
+        return this with { Config = config, Sources = sources, ResolvedYaml = ConfigPrinter.Print(config, sources) };
+
+        void MarkAll(string list, IReadOnlyList<DatasetOptions> entries)
+        {
+            for (var i = 0; i < entries.Count; i++)
+            {
+                Mark($"{list}.{i}.revision", entries[i].Commit, entries[i].Revision);
+            }
+        }
+
+        void Mark(string key, string? commit, string? revision)
+        {
+            if (commit is not null && commit != revision)
+            {
+                sources[key] = $"the commit of {revision ?? "the default branch"} on the Hub";
+            }
+        }
+    }
 }

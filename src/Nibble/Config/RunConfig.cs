@@ -6,12 +6,12 @@ namespace Nibble.Config;
 /// </summary>
 public sealed record RunConfig
 {
-    /// <summary>Folder of the base model, or a Hub name that resolves to one.</summary>
-    public required string BaseModel { get; init; }
+    /// <summary>The base model.</summary>
+    public required ModelSource BaseModel { get; init; }
 
-    /// <summary>Folder whose tokenizer is used; the base model's unless
-    /// <c>tokenizer_config</c> says otherwise.</summary>
-    public required string TokenizerPath { get; init; }
+    /// <summary>The model whose tokenizer is used; the base model unless <c>tokenizer_config</c> says
+    /// otherwise.</summary>
+    public required ModelSource Tokenizer { get; init; }
 
     /// <summary>Folder that receives checkpoints, metrics and the final adapter.</summary>
     public required string OutputDir { get; init; }
@@ -103,8 +103,21 @@ public sealed record LoraOptions
 /// <summary>One entry of <c>datasets</c> or <c>test_datasets</c>.</summary>
 public sealed record DatasetOptions
 {
-    /// <summary>File or folder, absolute or relative to the working directory.</summary>
+    /// <summary>File or folder, absolute or relative to the working directory, or a name on the Hub.</summary>
     public required string Path { get; init; }
+
+    /// <summary>Key <c>name</c>: folder of a Hub data set's files that are meant, or null.</summary>
+    public string? Subset { get; init; }
+
+    /// <summary>Branch, tag or commit of a Hub data set, or null for the default branch.</summary>
+    public string? Revision { get; init; }
+
+    /// <summary>Files of the Hub data set that <see cref="Path"/> names, in its cache; null where it names files
+    /// of the user's own, or as long as nobody has asked the Hub.</summary>
+    public IReadOnlyList<string>? HubFiles { get; init; }
+
+    /// <summary>Commit on the Hub that <see cref="HubFiles"/> are of, or null.</summary>
+    public string? Commit { get; init; }
 
     /// <summary><c>completion</c>, <c>alpaca</c>, <c>chat_template</c>, <c>input_output</c>, or
     /// null for pre-tokenised rows.</summary>

@@ -74,6 +74,8 @@ internal sealed partial class RunConfigBuilder
         return new DatasetOptions
         {
             Path = ExistingPath(entry, "path"),
+            Subset = entry.OptionalText("name"),
+            Revision = entry.OptionalText("revision"),
             Type = kind,
             FileFormat = entry.OptionalText("ds_type"),
             DataFiles = entry.List("data_files"),

@@ -17,13 +17,14 @@ internal sealed partial class RunConfigBuilder(string file, ConfigChecker checke
     public RunConfig Build()
     {
         CheckContradictions();
-        var baseModel = Required("base_model") ? ExistingPath(root, "base_model") : "";
+        var revision = root.OptionalText("revision_of_model");
+        var baseModel = new ModelSource(Required("base_model") ? ExistingPath(root, "base_model") : "", revision);
         var recompute = BuildRecompute();
         var data = BuildData();
         return new RunConfig
         {
             BaseModel = baseModel,
-            TokenizerPath = root.Has("tokenizer_config") ? ExistingPath(root, "tokenizer_config") : baseModel,
+            Tokenizer = BuildTokenizer(baseModel),
             OutputDir = root.Text("output_dir"),
             Seed = root.Integer("seed"),
             Quantization = BuildQuantization(),
@@ -42,6 +43,13 @@ internal sealed partial class RunConfigBuilder(string file, ConfigChecker checke
                 recompute,
                 root.OptionalSize("gpu_memory_limit")),
         };
+    }
+
+    // The revision is one of the base model's repository; another repository has other revisions.
+    private ModelSource BuildTokenizer(ModelSource baseModel)
+    {
+        var name = root.Has("tokenizer_config") ? ExistingPath(root, "tokenizer_config") : baseModel.Name;
+        return name == baseModel.Name ? baseModel : new ModelSource(name);
     }
 
     private QuantizationOptions BuildQuantization()

@@ -15,6 +15,15 @@ internal sealed class YamlPage(IReadOnlyDictionary<string, string>? sources)
 
     public void Text(string name, string? value) => Line(name, value is null ? null : Quoted(value));
 
+    /// <summary>For a key that says nothing where it is absent.</summary>
+    public void TextIfAny(string name, string? value)
+    {
+        if (value is not null)
+        {
+            Text(name, value);
+        }
+    }
+
     public void Flag(string name, bool value) => Line(name, value ? "true" : "false");
 
     /// <summary>Shortest digits that read back as the same number.</summary>
@@ -72,6 +81,8 @@ internal sealed class YamlPage(IReadOnlyDictionary<string, string>? sources)
     private void Entry(DatasetOptions entry)
     {
         Text("path", entry.Path);
+        TextIfAny("name", entry.Subset);
+        TextIfAny("revision", entry.Commit ?? entry.Revision);
         Text("type", entry.Type);
         Text("ds_type", entry.FileFormat);
         List("data_files", entry.DataFiles);

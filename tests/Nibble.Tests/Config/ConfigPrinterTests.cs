@@ -101,11 +101,13 @@ public sealed class ConfigPrinterTests
         from save in Saves()
         from logging in Loggings()
         from engine in Engines()
+        from revision in MaybeText
         let hasEvaluation = data.Test.Count > 0 || data.ValidationSize > 0
         select new RunConfig
         {
-            BaseModel = texts.Item1,
-            TokenizerPath = texts.Item2,
+            BaseModel = new ModelSource(texts.Item1, revision),
+            Tokenizer = texts.Item2 == texts.Item1
+                ? new ModelSource(texts.Item1, revision) : new ModelSource(texts.Item2),
             OutputDir = texts.Item3,
             Seed = seed,
             Quantization = quantised && adapted
@@ -159,10 +161,14 @@ public sealed class ConfigPrinterTests
         from eos in Pick<string>("all", "turn", "last", "none")
         from detail in MaybeText
         from template in MaybeText
+        from subset in MaybeText
+        from revision in MaybeText
         let chat = type == "chat_template"
         select new DatasetOptions
         {
             Path = path,
+            Subset = subset,
+            Revision = revision,
             Type = type,
             FileFormat = format,
             DataFiles = files,

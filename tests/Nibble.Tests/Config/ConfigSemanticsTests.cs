@@ -258,14 +258,14 @@ public sealed class ConfigSemanticsTests
             File.WriteAllText(path, Configs.Lora);
             var config = ConfigLoader.Load(path).Config;
 
-            Assert.Equal(Path.Combine(folder.FullName, "model"), config.BaseModel);
-            Assert.Equal(config.BaseModel, config.TokenizerPath);
+            Assert.Equal(Path.Combine(folder.FullName, "model"), config.BaseModel.Folder);
+            Assert.Equal(config.BaseModel, config.Tokenizer);
             Assert.Equal(Path.Combine(folder.FullName, "train.jsonl"), config.Data.Train[0].Path);
             Assert.Equal("val.jsonl", config.Data.Test[0].Path);
             Assert.Equal("./model-out", config.OutputDir);
 
             var flag = ConfigLoader.Load(path, [new ConfigOverride("base_model", "model")]).Config;
-            Assert.Equal("model", flag.BaseModel);
+            Assert.Equal("model", flag.BaseModel.Folder);
         }
         finally
         {

@@ -11,8 +11,8 @@ public sealed class ReferenceRunTests
         var config = loaded.Config;
 
         Assert.Empty(loaded.Warnings);
-        Assert.Equal("Qwen/Qwen2.5-Coder-7B-Instruct", config.BaseModel);
-        Assert.Equal(config.BaseModel, config.TokenizerPath);
+        Assert.Equal("Qwen/Qwen2.5-Coder-7B-Instruct", config.BaseModel.Name);
+        Assert.Equal(config.BaseModel, config.Tokenizer);
         Assert.Equal("models/checkpoints", config.OutputDir);
         Assert.Equal(42, config.Seed);
         Assert.Equal(new QuantizationOptions(WeightStorage.Nf4, DoubleQuantization: true), config.Quantization);

@@ -48,8 +48,8 @@ internal sealed class DataRun : IDisposable
     public static RunConfig Config(
         DataOptions data, int length = 512, ExcessLength excess = ExcessLength.Drop, double lost = 0.05) => new()
         {
-            BaseModel = "m",
-            TokenizerPath = "m",
+            BaseModel = new ModelSource("m"),
+            Tokenizer = new ModelSource("m"),
             OutputDir = "o",
             Seed = 42,
             Quantization = new QuantizationOptions(WeightStorage.Nf4, true),

@@ -61,7 +61,7 @@ public sealed class Nl2BashModelTests
     {
         var loaded = ConfigLoader.Load(Path.Combine(Nl2BashRowsTests.Folder(), "qlora.yml"), []);
         Assert.Empty(loaded.Warnings);
-        Assert.Equal(Model, Path.GetFullPath(loaded.Config.BaseModel));
+        Assert.Equal(Model, Path.GetFullPath(loaded.Config.BaseModel.Folder));
         Assert.Equal(new QuantizationOptions(WeightStorage.Nf4, DoubleQuantization: true), loaded.Config.Quantization);
         Assert.Equal(7, loaded.Config.Lora!.TargetModules.Count);
     }

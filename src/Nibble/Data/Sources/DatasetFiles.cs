@@ -7,7 +7,7 @@ internal static class DatasetFiles
 {
     private static readonly string[] FileFormats = ["json", "csv", "text", "parquet"];
 
-    private static readonly string[][] SplitNames =
+    internal static readonly string[][] SplitNames =
     [
         ["train", "training"], ["test", "testing", "eval", "evaluation"], ["validation", "valid", "val", "dev"],
     ];
@@ -39,6 +39,11 @@ internal static class DatasetFiles
     /// <param name="isTest">Whether it stands under <c>test_datasets</c>.</param>
     public static IReadOnlyList<string> Find(DatasetOptions dataset, bool isTest)
     {
+        if (dataset.HubFiles is { } files)
+        {
+            return files;
+        }
+
         if (File.Exists(dataset.Path))
         {
             return [dataset.Path];
@@ -60,19 +65,19 @@ internal static class DatasetFiles
             return named.Find(name => !File.Exists(name)) is { } missing ? throw Missing(dataset, missing) : named;
         }
 
-        var files = Directory.EnumerateFiles(folder)
+        var found = Directory.EnumerateFiles(folder)
             .Where(file =>
                 JsonRows.IsJson(file)
                 || Path.GetExtension(file).ToUpperInvariant() is ".CSV" or ".TXT" or ".PARQUET")
             .Order(StringComparer.Ordinal).ToList();
-        if (files.Count == 0)
+        if (found.Count == 0)
         {
             throw new DatasetException(
                 $"{folder}: the folder has no .jsonl, .json, .csv or .txt file{Where(dataset)}. "
                 + "Name files in data_files.");
         }
 
-        return OfSplit(dataset, files, isTest);
+        return OfSplit(dataset, found, isTest);
     }
 
     private static List<string> OfSplit(DatasetOptions dataset, List<string> files, bool isTest)
@@ -100,7 +105,7 @@ internal static class DatasetFiles
             + "Set split, or name files in data_files.");
     }
 
-    private static int SplitOf(string file)
+    internal static int SplitOf(string file)
     {
         var words = Path.GetFileNameWithoutExtension(file).ToLowerInvariant().Split('-', '_', '.', ' ');
         return Array.FindIndex(SplitNames, names => Array.Exists(words, names.Contains));
@@ -144,6 +149,6 @@ internal static class DatasetFiles
             + $"{(names.Count > 12 ? ", …" : string.Empty)}.");
     }
 
-    private static string Where(DatasetOptions dataset) =>
+    internal static string Where(DatasetOptions dataset) =>
         dataset.ConfigLine > 0 ? $" (datasets entry on line {dataset.ConfigLine} of the config)" : string.Empty;
 }
