@@ -97,12 +97,4 @@ public sealed class SourceTests : IDisposable
         Assert.Throws<DatasetException>(() =>
             DatasetFiles.Find(DataRun.Dataset(_run.Folder) with { Split = "validation" }, true));
     }
-
-    [Fact]
-    public void Read_Parquet_IsRefusedClearly()
-    {
-        var path = _run.Write("a.parquet", "PAR1");
-        var error = Assert.Throws<DatasetException>(() => DatasetFiles.Read(DataRun.Dataset(path), false).ToList());
-        Assert.Contains("Parquet is not read yet", error.Message);
-    }
 }

@@ -73,7 +73,7 @@ internal static class DatasetFiles
         if (found.Count == 0)
         {
             throw new DatasetException(
-                $"{folder}: the folder has no .jsonl, .json, .csv or .txt file{Where(dataset)}. "
+                $"{folder}: the folder has no .jsonl, .json, .ndjson, .csv, .txt or .parquet file{Where(dataset)}. "
                 + "Name files in data_files.");
         }
 
@@ -124,8 +124,7 @@ internal static class DatasetFiles
         "json" => JsonRows.Read(file),
         "csv" => TableRows.ReadCsv(file),
         "text" => TableRows.ReadText(file),
-        "parquet" => throw new DatasetException(
-            $"{file}: Parquet is not read yet. Convert it to JSON lines, one object a line."),
+        "parquet" => ParquetRows.Read(file),
         _ => throw new DatasetException(
             $"{file}: ds_type '{format}' is not known; it is one of {string.Join(", ", FileFormats)}."),
     };
