@@ -45,8 +45,14 @@ public sealed record AdapterRuntimeOptions
     }
 
     /// <summary>The same with a whole model in the place of its base.</summary>
+    /// <remarks>Its weights are taken as they are stored: what a run quantises is its base.</remarks>
     internal AdapterRuntimeOptions Resolved() => Adapter is not null && AdapterRuntime.IsModel(Adapter)
-        ? this with { BaseModel = Adapter, Adapter = null }
+        ? this with
+        {
+            BaseModel = Adapter,
+            Adapter = null,
+            Quantization = new QuantizationOptions(WeightStorage.Dense, DoubleQuantization: false),
+        }
         : this;
 
     /// <summary>How base weights are held.</summary>
@@ -76,6 +82,9 @@ public sealed record AdapterRuntimeOptions
             PassTokens = batches.Select(b => b.Tokens(samples)).Append(PassTokens).Max(),
         };
     }
+
+    /// <summary>Whether there is room for <see cref="AdapterRuntime.ReadLogits"/>.</summary>
+    internal bool ReadsLogits { get; init; }
 
     /// <summary>Sequences that are decoded side by side; null for one at a time.</summary>
     public DecodingGroup? SideBySide { get; init; }
@@ -160,6 +169,10 @@ public sealed class AdapterRuntime : IDisposable
         new Evaluator(_session.Backend, _session.Decoder, _session.Arena, EvaluationPlan(_options), normalization)
             .Loss(samples, batches, cancellation);
 
+    /// <summary>Gives the logits that predict a batch's trained tokens, some at a time.</summary>
+    internal void ReadLogits(Batch batch, LogitsReader read) =>
+        _session.Decoder.ReadLogits(batch, MergeFidelity.Chunk, _session.Arena, read);
+
     /// <summary>Continues a prompt.</summary>
     /// <param name="prompt">Token ids.</param>
     /// <param name="sampling">Length and sampling.</param>
@@ -208,6 +221,12 @@ public sealed class AdapterRuntime : IDisposable
             pass = Math.Max(
                 pass, Generator.Bytes(
                     model, adapters, activation, group.PromptTokens, group.TotalTokens, group.Sequences));
+        }
+
+        if (options.ReadsLogits)
+        {
+            var reading = shape with { LogitsChunk = MergeFidelity.Chunk };
+            pass = Math.Max(pass, DecoderModel.ReadLogitsBytes(model, adapters, activation, reading));
         }
 
         return new SessionLayout

@@ -1,3 +1,4 @@
+using Nibble.Checkpoints;
 using Nibble.Config;
 using Nibble.Data;
 using Nibble.Data.Packing;
@@ -100,18 +101,24 @@ public static class CheckpointValidation
             Quantization = config.Quantization,
             Engine = config.Engine,
             SpecialTokens = config.Data.SpecialTokens,
+            ReadsLogits = true,
             MaxTokens = config.Sequence.Length + SampleGeneration.MaxNewTokens,
         }.WithRoomFor(data.Eval, batches));
         try
         {
             var checks = new List<ICheck>();
-            if (data.Eval.Length > 0 && EvalReproducesCheck.RecordedLoss(folder) is { } recorded)
+            if (MergeReport.IsIn(folder))
             {
-                // Another cut into passes sums in another order; on a GPU every activation is rounded to bf16 besides.
+                if (Remeasured(folder, config, Runtime) is { } measured)
+                {
+                    checks.Add(measured);
+                }
+            }
+            else if (data.Eval.Length > 0 && EvalReproducesCheck.RecordedLoss(folder) is { } recorded)
+            {
                 var (tolerance, reason) = AdapterRuntime.IsModel(folder)
                     ? (FineTuner.RoundedWeights, FineTuner.RoundedWeightsReason)
-                    : Runtime().Device.IsCuda ? (5e-3, "bf16 activations, sums in another order")
-                    : (1e-5, "F32 sums in another order");
+                    : OtherOrder(Runtime().Device.IsCuda);
                 checks.Add(new EvalReproducesCheck(
                     recorded, () => Runtime().Evaluate(data.Eval, batches, config.Batch.Normalization),
                     tolerance, reason));
@@ -137,6 +144,31 @@ public static class CheckpointValidation
         BaseModel = model,
         Tokenizer = config.Tokenizer == config.BaseModel ? model : config.Tokenizer,
     };
+
+    // A merged model is held to its own measurement, on the rows of that: it is not the model that was evaluated in
+    // training, whose weights may have been in 4 bits.
+    private static EvalReproducesCheck? Remeasured(string folder, RunConfig config, Func<AdapterRuntime> runtime)
+    {
+        if (MergeReport.Read(folder).Measurement is not { } measured
+            || measured.Loss(MergeMeasurement.Merged) is not { } recorded
+            || MergeFidelity.Choose(config, measured.Tokens, CancellationToken.None) is not { } selection
+            || (selection.Rows, selection.Samples, selection.Tokens)
+                != (measured.Rows, measured.Samples, measured.Tokens))
+        {
+            return null;
+        }
+
+        var (tolerance, reason) = measured.Device == runtime().Device.Backend.Name && !runtime().Device.IsCuda
+            ? OtherOrder(onCard: false)
+            : OtherOrder(onCard: true);
+        return new EvalReproducesCheck(
+            recorded, () => MergeFidelity.Loss(runtime(), selection, CancellationToken.None), tolerance, reason);
+    }
+
+    // Another cut into passes sums in another order; on a GPU every activation is rounded to bf16 besides.
+    private static (double Tolerance, string Reason) OtherOrder(bool onCard) => onCard
+        ? (5e-3, "bf16 activations, sums in another order")
+        : (1e-5, "F32 sums in another order");
 
     internal static LoadedConfig? FindConfig(string folder, IReadOnlyList<ConfigOverride> overrides)
     {

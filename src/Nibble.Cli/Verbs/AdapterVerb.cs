@@ -11,7 +11,7 @@ internal abstract class AdapterVerb : ConfigVerb
 {
     private readonly Option<string?> _adapter = new("--adapter")
     {
-        Description = "Adapter or checkpoint folder; output_dir when left out.",
+        Description = "Adapter or checkpoint folder, or the folder of a merged model; output_dir when left out.",
         HelpName = "folder",
     };
 
@@ -45,7 +45,7 @@ internal abstract class AdapterVerb : ConfigVerb
 
         var folder = named ?? config.OutputDir;
         return File.Exists(Path.Combine(folder, AdapterFileNames.Config))
-            || (config.Lora is null && AdapterRuntime.IsModel(folder))
+            || ((config.Lora is null || named is not null) && AdapterRuntime.IsModel(folder))
             ? folder
             : throw new UsageException(
                 $"{folder}: expected an adapter, found no {AdapterFileNames.Config}. Train first, "

@@ -33,10 +33,38 @@ internal sealed class MergeVerb : ConfigVerb
         Arity = ArgumentArity.Zero,
     };
 
-    public MergeVerb()
-        : base("merge", "Put the adapter into the base model's weights: a model folder of its own.")
+    private readonly Option<bool> _noMeasure = new("--no-measure")
     {
-        foreach (Option option in new Option[] { _adapter, _out, _overwrite, _ungated })
+        Description = "Do not compare the merged model with what was trained.",
+        Arity = ArgumentArity.Zero,
+    };
+
+    private readonly Option<int> _tokens = new("--tokens")
+    {
+        Description = "Answer tokens to compare on, whole rows until there are as many.",
+        HelpName = "n",
+        DefaultValueFactory = _ => new ModelMergeOptions().MeasuredTokens!.Value,
+    };
+
+    private readonly Option<double?> _tolerance = new("--tolerance")
+    {
+        Description =
+            "Most that the merged loss may exceed the trained one by, as a share of it; 0.05 after QLoRA, else 0.005.",
+        HelpName = "share",
+    };
+
+    private readonly Option<bool> _json = JsonOption();
+
+    public MergeVerb()
+        : base(
+            "merge",
+            "Put the adapter into the base model's weights, and measure how close that is to what was trained; "
+            + "exit code 1 when it is not close enough.")
+    {
+        foreach (Option option in new Option[]
+        {
+            _adapter, _out, _overwrite, _ungated, _noMeasure, _tokens, _tolerance, _json,
+        })
         {
             Add(option);
         }
@@ -45,13 +73,20 @@ internal sealed class MergeVerb : ConfigVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var loaded = LoadWithFiles(arguments, session, rows: false);
+        var loaded = LoadWithFiles(arguments, session, rows: !arguments.GetValue(_noMeasure));
         var adapter = arguments.GetValue(_adapter) ?? loaded.Config.OutputDir;
         if (!File.Exists(Path.Combine(adapter, AdapterFileNames.Config)))
         {
             throw new UsageException(
                 $"{adapter}: expected an adapter, found no {AdapterFileNames.Config}. Train first, "
                 + "or name another folder with --adapter.");
+        }
+
+        var (tokens, tolerance) = (arguments.GetValue(_tokens), arguments.GetValue(_tolerance));
+        if (tokens < 1 || tolerance is < 0 or double.NaN)
+        {
+            throw new UsageException(
+                $"--tokens and --tolerance: expected 1 or more and 0 or more, found {tokens} and {tolerance}.");
         }
 
         return session.Interruption.Graceful(stop =>
@@ -64,17 +99,22 @@ internal sealed class MergeVerb : ConfigVerb
                     Output = arguments.GetValue(_out),
                     Overwrite = arguments.GetValue(_overwrite),
                     Ungated = arguments.GetValue(_ungated),
+                    MeasuredTokens = arguments.GetValue(_noMeasure) ? null : tokens,
+                    Tolerance = tolerance,
                     Stage = session.Terminal.Note,
                     Warn = session.Terminal.Warn,
                 },
                 stop);
-            new Sheet("Merged")
-                .Add("adapter", merged.Adapter)
-                .Add("base", loaded.Config.BaseModel.Name)
-                .Add("modules", $"{Words.Count(merged.Modules)}, scaled by {merged.Scaling:0.####}")
-                .Add("folder", $"{merged.Folder}, {Words.Bytes(merged.Bytes)} of weights, {merged.StorageType}")
-                .Show(session.Terminal);
-            return ExitCode.Ok;
+            if (arguments.GetValue(_json))
+            {
+                session.Terminal.Write(merged.Report.ToJson());
+            }
+            else
+            {
+                MergeView.Show(session.Terminal, merged);
+            }
+
+            return merged.Passed ? ExitCode.Ok : ExitCode.Failed;
         });
     }
 }

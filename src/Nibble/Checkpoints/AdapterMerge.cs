@@ -11,11 +11,17 @@ namespace Nibble.Checkpoints;
 /// <summary>How a merged model is written.</summary>
 public sealed record AdapterMergeOptions
 {
+    /// <summary>Name of the base model, for card and report; null names its folder.</summary>
+    public string? BaseName { get; init; }
+
     /// <summary>Whose tokenizer files are copied.</summary>
     public required string TokenizerFolder { get; init; }
 
     /// <summary>Version of Nibble, for manifest and model card.</summary>
     public required string NibbleVersion { get; init; }
+
+    /// <summary>Why the gate refused the adapter, when it is merged all the same.</summary>
+    public IReadOnlyList<string> Refusals { get; init; } = [];
 
     /// <summary>Replace a folder that is there.</summary>
     public bool Overwrite { get; init; }
@@ -103,14 +109,17 @@ public sealed class AdapterMerge : IDisposable
     }
 
     /// <summary>Writes the merged model's folder: weights, configuration, tokenizer, model card, where the adapter
-    /// comes from, and the manifest. It appears complete or not at all.</summary>
+    /// comes from, a report without measurements, and the manifest of all but that. It appears complete or not at
+    /// all.</summary>
     /// <param name="folder">Folder to make.</param>
     /// <param name="options">How.</param>
     /// <param name="cancellation">Throws between two pieces; nothing is left then.</param>
+    /// <returns>The report.</returns>
     /// <exception cref="CheckpointException">There is such a folder already, the disk is too small, or a value cannot
     /// be held by the base's type.</exception>
     /// <exception cref="StorageException">A file cannot be written.</exception>
-    public void Write(string folder, AdapterMergeOptions options, CancellationToken cancellation = default)
+    public MergeReport Write(
+        string folder, AdapterMergeOptions options, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         RequirePlace(folder, options);
@@ -142,8 +151,20 @@ public sealed class AdapterMerge : IDisposable
 
         var step = File.Exists(Path.Combine(AdapterFolder, RunState.FileName)) ? RunState.Read(AdapterFolder).Step : 0;
         CheckpointManifest.Write(target.Temporary, CheckpointKind.Final, step, options.NibbleVersion, names);
+        var report = new MergeReport
+        {
+            Adapter = AdapterFolder,
+            BaseModel = options.BaseName ?? BaseFolder,
+            NibbleVersion = options.NibbleVersion,
+            Modules = Modules,
+            Scaling = _scaling,
+            StorageType = StorageType,
+            Refusals = options.Refusals,
+        };
+        report.Write(target.Temporary);
         cancellation.ThrowIfCancellationRequested();
         target.Commit();
+        return report;
     }
 
     /// <summary>Closes the base.</summary>
@@ -276,5 +297,5 @@ public sealed class AdapterMerge : IDisposable
             ("merged modules", Modules.ToString(CultureInfo.InvariantCulture)),
             ("type of the merged matrices", StorageType),
         ],
-    }.ToMergedMarkdown(_adapter.BaseModel ?? BaseFolder);
+    }.ToMergedMarkdown(options.BaseName ?? _adapter.BaseModel ?? BaseFolder);
 }

@@ -57,6 +57,9 @@ public sealed class CheckpointSubject : IDisposable
     public bool IsModel => File.Exists(Path.Combine(Folder, FullModelFiles.Config))
         && !File.Exists(Path.Combine(Folder, AdapterFileNames.Config));
 
+    /// <summary>Whether the model is one that an adapter was merged into.</summary>
+    public bool IsMerged => IsModel && MergeReport.IsIn(Folder);
+
     /// <summary>Every tensor of the adapter or the model, by name.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _tensors.Value;
 

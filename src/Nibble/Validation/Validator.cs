@@ -18,6 +18,10 @@ public static class Validator
         new ModelChangedCheck(), new BaseModelCheck(), new ProvenanceCheck(),
     ];
 
+    /// <summary>The checks of a model that an adapter was merged into that need files alone, in the order they
+    /// run.</summary>
+    public static IReadOnlyList<ICheck> MergedFileChecks { get; } = [.. ModelFileChecks, new MergeCheck()];
+
     /// <summary>The checks of an adapter that need files alone, in the order they run.</summary>
     public static IReadOnlyList<ICheck> FileChecks { get; } =
     [
@@ -37,7 +41,7 @@ public static class Validator
     {
         using var subject = new CheckpointSubject(folder, baseModelFolder, tokenizerFolder);
         var findings = new List<Finding>();
-        foreach (var check in subject.IsModel ? ModelFileChecks : FileChecks)
+        foreach (var check in subject.IsMerged ? MergedFileChecks : subject.IsModel ? ModelFileChecks : FileChecks)
         {
             findings.AddRange(Run(check, subject));
         }

@@ -82,6 +82,12 @@ public sealed class ModelConfigCheck : ICheck
     private static List<string> Changed(string baseFolder, string folder)
     {
         var (before, after) = (Fields(baseFolder), Fields(folder));
+        if (MergeReport.IsIn(folder) && !after.ContainsKey(FullModelFiles.QuantizationKey))
+        {
+            // A base in 4 bits is merged in full.
+            before.Remove(FullModelFiles.QuantizationKey);
+        }
+
         return
         [
             .. before.Keys.Union(after.Keys).Except(_informational).Order(StringComparer.Ordinal)

@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Models.Quantization;
 using Nibble.Tensors;
 
 namespace Nibble.Validation.Checks;
@@ -24,7 +25,8 @@ public sealed class ModelTensorsCheck : ICheck
         var tied = ModelConfig.Load(subject.Folder).TiedHead;
 
         // A tied head is the embedding table, whether or not the base also stores it.
-        var expected = source.Names.Where(n => !(tied && n == ModelWeights.HeadName)).ToHashSet(StringComparer.Ordinal);
+        var expected = source.Names.Where(n => !(tied && n == ModelWeights.HeadName) && !SavedMatrix.IsState(n))
+            .ToHashSet(StringComparer.Ordinal);
         var wrong = new List<string>();
         foreach (var entry in subject.Tensors.Values)
         {
@@ -32,6 +34,11 @@ public sealed class ModelTensorsCheck : ICheck
             if (!known)
             {
                 wrong.Add($"{entry}, which the base has not");
+            }
+            else if (SavedMatrix.IsSaved(source, entry.Name))
+            {
+                // Codes of a base in 4 bits have neither; the config tells the shape.
+                continue;
             }
             else if (source.Get(entry.Name).Entry is var same
                 && (same.Type != entry.Type || !same.Shape.AsSpan().SequenceEqual(entry.Shape)))
