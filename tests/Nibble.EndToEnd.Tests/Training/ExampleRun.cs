@@ -1,3 +1,4 @@
+using Nibble.Config;
 using Nibble.Hosting;
 using Nibble.Training;
 
@@ -55,6 +56,11 @@ internal sealed class ExampleRun : IDisposable
 
         return builder.Run(cancellation);
     }
+
+    /// <summary>Its config, as a verb reads it.</summary>
+    public LoadedConfig Load() => ConfigLoader.Load(
+        Path.Combine(Root, "examples", "nl2bash", "qlora.yml"),
+        [new ConfigOverride("output_dir", Output), .. _keys.Select(k => new ConfigOverride(k.Key, k.Value))]);
 
     public IReadOnlyList<string> Arguments() =>
         ["--output_dir", Output, .. _keys.SelectMany(k => new[] { $"--{k.Key}", k.Value })];

@@ -5,6 +5,7 @@ using Nibble.Data;
 using Nibble.Models;
 using Nibble.Tensors;
 using Nibble.Tests.Models;
+using Nibble.Validation;
 
 namespace Nibble.Tests.Checkpoints.Merging;
 
@@ -126,7 +127,8 @@ public sealed class AdapterMergeTests
         Assert.Empty(manifest.Mismatches(folder));
         Assert.Equal(
             Directory.GetFiles(folder).Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal),
-            manifest.Files.Keys.Append(CheckpointManifest.FileName).Order(StringComparer.Ordinal));
+            manifest.Files.Keys.Append(CheckpointManifest.FileName).Append(MergeReport.FileName)
+                .Order(StringComparer.Ordinal));
         Assert.Contains("merged", File.ReadAllText(Path.Combine(folder, "README.md")), StringComparison.Ordinal);
     }
 
@@ -159,6 +161,12 @@ public sealed class AdapterMergeTests
                 logits.ReadSingle(logits.Get($"row{i}.logits")), tiny.Decoder.Logits(new Batch([row]), tiny.Arena),
                 (x, y) => Math.Abs(x - y) < 1e-4);
         }
+
+        // The gate knows that what the base holds in 4 bits is written in full.
+        var gate = Validator.Validate(root["merged"], golden).Findings;
+        string[] checks = ["files", "config", "tensors", "finite"];
+        Assert.All(checks, c => Assert.True(gate.All(f => f.Name != c || f.Status == CheckStatus.Pass), c));
+        Assert.Contains(gate, f => f.Name == "merge" && f.Status == CheckStatus.Warn);
 
         Assert.Null(ModelConfig.Load(root["merged"]).Quantization);
         Assert.DoesNotContain(merged.Names, n => n.Contains("absmax", StringComparison.Ordinal));
