@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Nibble.Checkpoints;
-using Nibble.Config;
 using Nibble.Data;
 using Nibble.Data.Tokenizers;
 using Nibble.Hosting;
@@ -193,7 +192,7 @@ public sealed class MergeTests
     {
         var config = run.Load().Config;
         var rows = new List<Sample>();
-        foreach (var row in DatasetBuilder.Build(config, HfTokenizer.Load(config.TokenizerPath)).Eval)
+        foreach (var row in DatasetBuilder.Build(config, HfTokenizer.Load(config.Tokenizer.Folder)).Eval)
         {
             if (rows.Sum(r => r.TrainedTokens) >= Tokens)
             {
