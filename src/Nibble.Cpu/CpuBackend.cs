@@ -73,10 +73,15 @@ public sealed unsafe partial class CpuBackend : IBackend
     /// <inheritdoc/>
     public void Zero(TensorView destination)
     {
-        Guard.Contiguous(destination);
-        if (destination.Bytes > 0)
+        if (destination.IsContiguous)
         {
             NativeMemory.Clear((void*)destination.Address, (nuint)destination.Bytes);
+            return;
+        }
+
+        for (var row = 0; row < destination.Rows; row++)
+        {
+            Zero(destination.RowRange(row, 1));
         }
     }
 

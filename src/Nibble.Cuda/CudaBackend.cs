@@ -108,14 +108,26 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <inheritdoc/>
     public void Zero(TensorView destination)
     {
-        Guard.Contiguous(destination);
-        if (destination.Bytes > 0)
+        if (destination.Bytes == 0)
         {
-            _context.MakeCurrent();
+            return;
+        }
+
+        _context.MakeCurrent();
+        if (destination.IsContiguous)
+        {
             CudaException.Check(
                 Driver.MemsetD8Async(destination.Address, 0, (nuint)destination.Bytes, _context.Stream),
                 "cuMemsetD8Async");
+            return;
         }
+
+        var size = destination.DType.Size();
+        CudaException.Check(
+            Driver.MemsetD2D8Async(
+                destination.Address, (nuint)((long)destination.Stride * size), 0,
+                (nuint)((long)destination.Cols * size), (nuint)destination.Rows, _context.Stream),
+            "cuMemsetD2D8Async");
     }
 
     /// <inheritdoc/>

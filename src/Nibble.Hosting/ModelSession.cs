@@ -138,21 +138,7 @@ public sealed class ModelSession : IDisposable
         new(wrapper, Weights, Lora, _rope, Full) { HostArena = _hostArena };
 
     /// <summary>Dequantises the layers that stay resident.</summary>
-    public void MakeResident()
-    {
-        for (var i = 0; i < _resident.Length; i++)
-        {
-            var linear = Weights.Layers[i / 4].Linears.ElementAt(i % 4);
-            var row = 0;
-            foreach (var part in linear.Quantized)
-            {
-                Backend.Dequantize4Bit(part, _resident[i].RowRange(row, part.Rows));
-                row += part.Rows;
-            }
-
-            linear.Dense = _resident[i];
-        }
-    }
+    public void MakeResident() => ResidentWeights.Fill(Backend, Weights, _resident);
 
     /// <summary>How a model's weights are held on a device, from the config and the checkpoint's own types.</summary>
     /// <param name="config">Architecture.</param>
@@ -222,7 +208,7 @@ public sealed class ModelSession : IDisposable
                 activation == DType.F64 ? DType.F64 : DType.F32, layout.Positions, layout.Model.HeadDim);
             if (layout.Lora is { } options)
             {
-                Lora = LoraAdapters.Allocate(layout.Model, options, activation, arena);
+                Lora = LoraAdapters.Allocate(layout.Model, options, activation, arena, layout.ResidentLayers);
             }
 
             if (layout.Optimizer is { } kind && (Lora?.Parameters ?? Full?.Parameters) is { } trained)
@@ -230,8 +216,7 @@ public sealed class ModelSession : IDisposable
                 Optimizer = OptimizerState.Allocate(trained.Slots, kind == OptimizerKind.AdamW8Bit, arena);
             }
 
-            Resident = [.. Weights.Layers.Take(layout.ResidentLayers).SelectMany(l => l.Linears)
-                .Select(l => arena.Allocate(activation, l.Out, l.In))];
+            Resident = ResidentWeights.Allocate(Weights, Lora, layout.ResidentLayers, activation, arena);
         }
 
         public Arena Arena { get; }

@@ -120,6 +120,21 @@ public abstract partial class ForwardingBackend
     }
 
     /// <inheritdoc/>
+    public virtual void LinearLowRank(TensorView x, FrozenLinear weight, TensorView u, TensorView b, TensorView y)
+    {
+        using var _ = Watch();
+        inner.LinearLowRank(x, weight, u, b, y);
+    }
+
+    /// <inheritdoc/>
+    public virtual void LinearLowRankBackward(
+        TensorView dy, FrozenLinear weight, TensorView du, TensorView a, TensorView dx)
+    {
+        using var _ = Watch();
+        inner.LinearLowRankBackward(dy, weight, du, a, dx);
+    }
+
+    /// <inheritdoc/>
     public virtual void Quantize4Bit(TensorView x, FourBitCode code, TensorView codes, TensorView absMax)
     {
         using var _ = Watch();
@@ -229,9 +244,9 @@ public abstract partial class ForwardingBackend
     }
 
     /// <inheritdoc/>
-    public virtual void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp)
+    public virtual void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp, TensorView h)
     {
         using var _ = Watch();
-        inner.SwiGluBackward(dh, gateUp, dGateUp);
+        inner.SwiGluBackward(dh, gateUp, dGateUp, h);
     }
 }

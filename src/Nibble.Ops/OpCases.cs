@@ -16,6 +16,7 @@ public static class OpCases
         .. MatMulCases.All,
         .. LowRankBackwardCases.All,
         .. LinearCases.All,
+        .. LinearLowRankCases.All,
         .. QuantizeCases.All,
         .. ElementwiseCases.All,
         .. CrossEntropyCases.All,

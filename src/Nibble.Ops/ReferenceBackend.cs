@@ -53,8 +53,11 @@ public sealed partial class ReferenceBackend : IBackend
     /// <inheritdoc/>
     public unsafe void Zero(TensorView destination)
     {
-        Guard.Contiguous(destination);
-        NativeMemory.Clear((void*)destination.Address, (nuint)destination.Bytes);
+        for (var row = 0; row < destination.Rows; row++)
+        {
+            var view = destination.RowRange(row, 1);
+            NativeMemory.Clear((void*)view.Address, (nuint)view.Bytes);
+        }
     }
 
     /// <inheritdoc/>

@@ -40,7 +40,7 @@ public partial interface IBackend : IDisposable
     void Download(TensorView source, Span<byte> destination);
 
     /// <summary>Fills with zero bits.</summary>
-    /// <param name="destination">Gapless, any type.</param>
+    /// <param name="destination">Any type.</param>
     void Zero(TensorView destination);
 
     /// <summary>Waits until everything enqueued has run.</summary>

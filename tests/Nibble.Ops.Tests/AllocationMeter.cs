@@ -50,8 +50,8 @@ internal sealed class AllocationMeter(IBackend inner) : ForwardingBackend(inner)
 
     public override void SwiGlu(TensorView gateUp, TensorView h) => Measure(() => base.SwiGlu(gateUp, h));
 
-    public override void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp) =>
-        Measure(() => base.SwiGluBackward(dh, gateUp, dGateUp));
+    public override void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp, TensorView h) =>
+        Measure(() => base.SwiGluBackward(dh, gateUp, dGateUp, h));
 
     public override void MatMul(
         TensorView a, bool transposeA, TensorView b, bool transposeB, TensorView c, float alpha = 1,
@@ -64,6 +64,14 @@ internal sealed class AllocationMeter(IBackend inner) : ForwardingBackend(inner)
         var copy = blocks.ToArray();
         Measure(() => base.LowRankBackward(dy, b, u, copy, scale, du));
     }
+
+    public override void LinearLowRank(
+        TensorView x, FrozenLinear weight, TensorView u, TensorView b, TensorView y) =>
+        Measure(() => base.LinearLowRank(x, weight, u, b, y));
+
+    public override void LinearLowRankBackward(
+        TensorView dy, FrozenLinear weight, TensorView du, TensorView a, TensorView dx) =>
+        Measure(() => base.LinearLowRankBackward(dy, weight, du, a, dx));
 
     public override void Linear(TensorView x, FrozenLinear weight, TensorView y) =>
         Measure(() => base.Linear(x, weight, y));

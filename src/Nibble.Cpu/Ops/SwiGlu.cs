@@ -18,15 +18,26 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp)
+    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp, TensorView h)
     {
         Guard.Type(dh, DType.F32);
         Guard.Type(gateUp, DType.F32);
         Guard.Type(dGateUp, DType.F32);
         Guard.Shape(gateUp, dh.Rows, 2 * dh.Cols);
         Guard.Shape(dGateUp, dh.Rows, 2 * dh.Cols);
+        if (!h.IsNone)
+        {
+            Guard.Type(h, DType.F32);
+            Guard.Shape(h, dh.Rows, dh.Cols);
+        }
+
         var units = RowUnits(dh.Rows, 3 * dh.Count);
-        _team.Run(new SwiGluJob { Rows = _rows, GateUp = gateUp, H = dh, DGateUp = dGateUp, Units = units }, units);
+        _team.Run(
+            new SwiGluBackwardJob
+            {
+                Rows = _rows, Dh = dh, GateUp = gateUp, DGateUp = dGateUp, H = h, Units = units,
+            },
+            units);
     }
 
     private struct SwiGluJob : IJob
@@ -34,7 +45,6 @@ public sealed unsafe partial class CpuBackend
         public RowKernels Rows;
         public TensorView GateUp;
         public TensorView H;
-        public TensorView DGateUp;
         public int Units;
 
         public readonly void Run(int unit, int worker)
@@ -44,15 +54,36 @@ public sealed unsafe partial class CpuBackend
             for (var t = Cut.Start(unit, Units, H.Rows); t < end; t++)
             {
                 var g = Floats(GateUp) + (nint)t * GateUp.Stride;
-                var h = Floats(H) + (nint)t * H.Stride;
-                if (DGateUp.IsNone)
+                Rows.SwiGlu(g, g + f, Floats(H) + (nint)t * H.Stride, f);
+            }
+        }
+    }
+
+    private struct SwiGluBackwardJob : IJob
+    {
+        public RowKernels Rows;
+        public TensorView Dh;
+        public TensorView GateUp;
+        public TensorView DGateUp;
+        public TensorView H;
+        public int Units;
+
+        public readonly void Run(int unit, int worker)
+        {
+            var f = Dh.Cols;
+            var end = Cut.Start(unit + 1, Units, Dh.Rows);
+            for (var t = Cut.Start(unit, Units, Dh.Rows); t < end; t++)
+            {
+                var dh = Floats(Dh) + (nint)t * Dh.Stride;
+                var g = Floats(GateUp) + (nint)t * GateUp.Stride;
+                var dg = Floats(DGateUp) + (nint)t * DGateUp.Stride;
+                if (H.IsNone)
                 {
-                    Rows.SwiGlu(g, g + f, h, f);
+                    Rows.SwiGluBackward(dh, g, g + f, dg, dg + f, f);
                 }
                 else
                 {
-                    var dg = Floats(DGateUp) + (nint)t * DGateUp.Stride;
-                    Rows.SwiGluBackward(h, g, g + f, dg, dg + f, f);
+                    Rows.SwiGluBackward(dh, g, g + f, dg, dg + f, Floats(H) + (nint)t * H.Stride, f);
                 }
             }
         }
@@ -66,6 +97,10 @@ internal abstract unsafe partial class RowKernels
 
     /// <summary>dg = dh · u · σ (1 + g (1 - σ)), du = dh · g σ; outputs may be the inputs.</summary>
     public abstract void SwiGluBackward(float* dh, float* g, float* u, float* dg, float* du, int count);
+
+    /// <summary>The same, and h = silu(g) · u; outputs may be the inputs.</summary>
+    public abstract void SwiGluBackward(
+        float* dh, float* g, float* u, float* dg, float* du, float* h, int count);
 }
 
 internal sealed unsafe partial class RowKernels<TLanes, TVector>
@@ -108,6 +143,34 @@ internal sealed unsafe partial class RowKernels<TLanes, TVector>
             TLanes.Store(second, tail.Slot(1));
             tail.Write(0, dg + i);
             tail.Write(1, du + i);
+        }
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void SwiGluBackward(float* dh, float* g, float* u, float* dg, float* du, float* h, int count)
+    {
+        var i = 0;
+        for (; i <= count - TLanes.Count; i += TLanes.Count)
+        {
+            var (gate, up) = (TLanes.Load(g + i), TLanes.Load(u + i));
+            var (first, second) = SwiGluSlopes(TLanes.Load(dh + i), gate, up);
+            TLanes.Store(first, dg + i);
+            TLanes.Store(second, du + i);
+            TLanes.Store(SwiGlu(gate, up), h + i);
+        }
+
+        if (i < count)
+        {
+            var tail = new Tail(count - i);
+            var (gate, up) = (tail.Read(g + i, 1), tail.Read(u + i, 2));
+            var (first, second) = SwiGluSlopes(tail.Read(dh + i, 0), gate, up);
+            TLanes.Store(first, tail.Slot(0));
+            TLanes.Store(second, tail.Slot(1));
+            TLanes.Store(SwiGlu(gate, up), tail.Slot(2));
+            tail.Write(0, dg + i);
+            tail.Write(1, du + i);
+            tail.Write(2, h + i);
         }
     }
 

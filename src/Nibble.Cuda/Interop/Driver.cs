@@ -79,6 +79,10 @@ internal static unsafe partial class Driver
     [LibraryImport(Library, EntryPoint = "cuMemsetD8Async")]
     internal static partial int MemsetD8Async(nint address, byte value, nuint bytes, nint stream);
 
+    [LibraryImport(Library, EntryPoint = "cuMemsetD2D8Async")]
+    internal static partial int MemsetD2D8Async(
+        nint address, nuint pitch, byte value, nuint width, nuint height, nint stream);
+
     [LibraryImport(Library, EntryPoint = "cuModuleLoadData")]
     internal static partial int ModuleLoadData(out nint module, void* image);
 

@@ -18,23 +18,13 @@ public sealed partial class CudaBackend
     /// <inheritdoc/>
     public void Linear(TensorView x, FrozenLinear weight, TensorView y)
     {
-        ArgumentNullException.ThrowIfNull(weight);
-        CheckActivation(x);
-        Guard.Shape(x, x.Rows, weight.In);
-        Guard.Type(y, x.DType);
-        Guard.Shape(y, x.Rows, weight.Out);
+        CheckLinear(x, weight, y);
         if (y.Count == 0)
         {
             return;
         }
 
         var bias = weight.Bias;
-        if (!bias.IsNone)
-        {
-            CheckActivation(bias, nameof(bias));
-            Guard.Shape(bias, 1, weight.Out);
-        }
-
         if (weight.Dense.IsNone && CanDecode(x, weight))
         {
             var first = 0;
@@ -57,15 +47,34 @@ public sealed partial class CudaBackend
     /// <inheritdoc/>
     public void LinearBackward(TensorView dy, FrozenLinear weight, TensorView dx, bool accumulate)
     {
+        CheckLinearBackward(dy, weight, dx);
+        if (dx.Count > 0 && (!weight.Dense.IsNone || !TryFused(dy, weight, dx, true, accumulate)))
+        {
+            Multiply(new Product(dy, false, Dense(weight, dy.DType), false, dx, TensorView.None, 1, accumulate));
+        }
+    }
+
+    private static void CheckLinear(TensorView x, FrozenLinear weight, TensorView y)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        CheckActivation(x);
+        Guard.Shape(x, x.Rows, weight.In);
+        Guard.Type(y, x.DType);
+        Guard.Shape(y, x.Rows, weight.Out);
+        if (!weight.Bias.IsNone)
+        {
+            CheckActivation(weight.Bias, nameof(weight.Bias));
+            Guard.Shape(weight.Bias, 1, weight.Out);
+        }
+    }
+
+    private static void CheckLinearBackward(TensorView dy, FrozenLinear weight, TensorView dx)
+    {
         ArgumentNullException.ThrowIfNull(weight);
         CheckActivation(dy, nameof(dy));
         Guard.Shape(dy, dy.Rows, weight.Out);
         Guard.Type(dx, dy.DType);
         Guard.Shape(dx, dy.Rows, weight.In);
-        if (dx.Count > 0 && (!weight.Dense.IsNone || !TryFused(dy, weight, dx, true, accumulate)))
-        {
-            Multiply(new Product(dy, false, Dense(weight, dy.DType), false, dx, TensorView.None, 1, accumulate));
-        }
     }
 
     private TensorView Dense(FrozenLinear weight, DType type)

@@ -27,20 +27,27 @@ public sealed partial class CudaBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp)
+    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp, TensorView h)
     {
         CheckActivation(dh, nameof(dh));
         Guard.Type(gateUp, dh.DType);
         Guard.Shape(gateUp, dh.Rows, checked(2 * dh.Cols));
         CheckLike(dGateUp, gateUp);
+        if (!h.IsNone)
+        {
+            CheckLike(h, dh);
+        }
+
         if (dh.Count == 0)
         {
             return;
         }
 
-        var wide = Layout.IsWide(dh) && Layout.IsWide(gateUp) && Layout.IsWide(dGateUp);
+        var wide = Layout.IsWide(dh) && Layout.IsWide(gateUp) && Layout.IsWide(dGateUp)
+            && (h.IsNone || Layout.IsWide(h));
         _context.Launch(
             _swiGluBackward, dh.DType, Layout.Grid(dh, wide),
-            dh, dh.Stride, gateUp, gateUp.Stride, dGateUp, dGateUp.Stride, dh.Rows, dh.Cols, wide);
+            dh, dh.Stride, gateUp, gateUp.Stride, dGateUp, dGateUp.Stride, h, h.Stride, dh.Rows, dh.Cols,
+            wide);
     }
 }

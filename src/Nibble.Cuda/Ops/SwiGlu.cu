@@ -23,8 +23,8 @@ __device__ __forceinline__ void forward(
 
 template <int N>
 __device__ __forceinline__ void backward(
-    const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up, i64 d_stride, i64 rows,
-    u32 width) {
+    const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up, i64 d_stride, act* h,
+    i64 h_stride, i64 rows, u32 width) {
     u32 pieces = width / N;
     for (i64 item = thread_index(), end = rows * pieces; item < end; item += thread_count()) {
         i64 row;
@@ -36,6 +36,13 @@ __device__ __forceinline__ void backward(
         Run<N, act>::load(dh + row * dh_stride + (i64)piece * N, d);
         Run<N, act>::load(gate, g);
         Run<N, act>::load(gate + width, u);
+        // Outputs may replace inputs: what is written here was read above by this thread and by no other.
+        if (h) {
+            float made[N];
+#pragma unroll
+            for (int i = 0; i < N; i++) made[i] = u[i] * (g[i] / (1.0f + expf(-g[i])));
+            Run<N, act>::store(h + row * h_stride + (i64)piece * N, made);
+        }
 #pragma unroll
         for (int i = 0; i < N; i++) {
             float s = 1.0f / (1.0f + expf(-g[i]));
@@ -43,7 +50,6 @@ __device__ __forceinline__ void backward(
             u[i] = d[i] * g[i] * s;
             g[i] = dg;
         }
-        // The gradient may replace the input: both halves were read above by this thread and by no other.
         Run<N, act>::store(out, g);
         Run<N, act>::store(out + width, u);
     }
@@ -60,10 +66,10 @@ extern "C" __global__ __launch_bounds__(256) void swiglu_forward(
 }
 
 extern "C" __global__ __launch_bounds__(256) void swiglu_backward(
-    const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up, i64 d_stride, i64 rows,
-    int width, int wide) {
+    const act* dh, i64 dh_stride, const act* gate_up, i64 gate_stride, act* d_gate_up, i64 d_stride, act* h,
+    i64 h_stride, i64 rows, int width, int wide) {
     if (wide)
-        backward<WIDE<act>>(dh, dh_stride, gate_up, gate_stride, d_gate_up, d_stride, rows, width);
+        backward<WIDE<act>>(dh, dh_stride, gate_up, gate_stride, d_gate_up, d_stride, h, h_stride, rows, width);
     else
-        backward<1>(dh, dh_stride, gate_up, gate_stride, d_gate_up, d_stride, rows, width);
+        backward<1>(dh, dh_stride, gate_up, gate_stride, d_gate_up, d_stride, h, h_stride, rows, width);
 }

@@ -20,12 +20,13 @@ public sealed partial class ReferenceBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp)
+    public void SwiGluBackward(TensorView dh, TensorView gateUp, TensorView dGateUp, TensorView h)
     {
         var f = dh.Cols;
         Guard.Shape(gateUp, dh.Rows, 2 * f);
         Guard.Shape(dGateUp, dh.Rows, 2 * f);
         var (dhs, gu, dgu) = (At(dh), At(gateUp), At(dGateUp));
+        var hs = h.IsNone ? default : At(h);
         for (var t = 0; t < dh.Rows; t++)
         {
             for (var j = 0; j < f; j++)
@@ -34,6 +35,10 @@ public sealed partial class ReferenceBackend
                 var sigma = 1 / (1 + Math.Exp(-g));
                 dgu[t, j] = d * u * sigma * (1 + g * (1 - sigma));
                 dgu[t, f + j] = d * g * sigma;
+                if (!h.IsNone)
+                {
+                    hs[t, j] = g * sigma * u;
+                }
             }
         }
     }
@@ -53,13 +58,15 @@ internal static class SwiGluCases
         return
         [
             .. new OpCase("SwiGlu", name, s => Forward(s, t, f, scale)).InBothLayouts(),
-            .. (new OpCase("SwiGluBackward", name, s => Backward(s, t, f, scale, false)) with { HasGradient = true })
-                .InBothLayouts(),
-            .. (new OpCase("SwiGluBackward", $"{name}, in place", s => Backward(s, t, f, scale, true))
-                with { HasGradient = true })
-                .InBothLayouts(),
+            .. Both("SwiGluBackward", name, s => Backward(s, t, f, scale, false, false)),
+            .. Both("SwiGluBackward", $"{name}, in place", s => Backward(s, t, f, scale, true, false)),
+            .. Both("SwiGluBackward", $"{name}, with h", s => Backward(s, t, f, scale, false, true)),
+            .. Both("SwiGluBackward", $"{name}, with h, in place", s => Backward(s, t, f, scale, true, true)),
         ];
     }
+
+    private static OpCase[] Both(string op, string name, Action<OpScope> run) =>
+        (new OpCase(op, name, run) with { HasGradient = true }).InBothLayouts();
 
     private static void Forward(OpScope s, int t, int f, double scale)
     {
@@ -67,7 +74,7 @@ internal static class SwiGluCases
         s.Backend.SwiGlu(gateUp, s.Output("h", s.Activation, t, f, new Tolerance(ToleranceClass.Function)));
     }
 
-    private static void Backward(OpScope s, int t, int f, double scale, bool inPlace)
+    private static void Backward(OpScope s, int t, int f, double scale, bool inPlace, bool again)
     {
         var (gateUp, dh, h) = (s.Input("gateUp", t, 2 * f, scale), s.Input("dh", t, f), s.Fresh(s.Activation, t, f));
         s.Backend.SwiGlu(gateUp, h);
@@ -75,6 +82,12 @@ internal static class SwiGluCases
         var dGateUp = inPlace ? gateUp : s.Fresh(s.Activation, t, 2 * f);
         s.Expect("dGateUp", dGateUp, new Tolerance(ToleranceClass.Function));
         s.Gradient("gateUp", dGateUp);
-        s.Backend.SwiGluBackward(dh, gateUp, dGateUp);
+        var restored = !again ? TensorView.None : inPlace ? dh : s.Fresh(s.Activation, t, f);
+        if (again)
+        {
+            s.Expect("h", restored, new Tolerance(ToleranceClass.Function));
+        }
+
+        s.Backend.SwiGluBackward(dh, gateUp, dGateUp, restored);
     }
 }

@@ -40,7 +40,7 @@ public sealed class LayerWeights
     public required TensorView KeyNorm { get; init; }
 
     /// <summary>The four products, in forward order.</summary>
-    public IEnumerable<FrozenLinear> Linears => [Qkv, Output, GateUp, Down];
+    public IReadOnlyList<FrozenLinear> Linears => [Qkv, Output, GateUp, Down];
 }
 
 /// <summary>Memory of a whole model; the loader fills it.</summary>

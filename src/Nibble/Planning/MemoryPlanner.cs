@@ -311,10 +311,9 @@ public sealed class MemoryPlanner
                 var onHost = tableOnHost && !config.TiedHead;
                 (Weights, HostTable) = (arena.Peak + (onHost ? 0 : table.Peak), onHost ? table.Peak : 0);
                 Scratch = (long)weights.LargestQuantizedCount * type.Size();
-                ResidentLayer =
-                    format.Code is null ? 0 : weights.Layers[0].Linears.Sum(l => (long)l.Out * l.In) * type.Size();
                 Lora = LoraAdapters.Allocate(config, options, type, trained);
                 (slots, TrainedBytes) = (Lora.Parameters.Slots, trained.Peak);
+                ResidentLayer = format.Code is null ? 0 : ResidentBytes(planner, options, weights);
             }
             else
             {
@@ -331,6 +330,16 @@ public sealed class MemoryPlanner
             var optimizer = Arena.Counting();
             OptimizerState.Allocate(slots, planner._eightBit, optimizer);
             OptimizerBytes = optimizer.Peak;
+        }
+
+        // Dense copies of a layer's weights, and by how much the adapters' own copies grow beside them.
+        private long ResidentBytes(MemoryPlanner planner, LoraOptions options, ModelWeights weights)
+        {
+            var (config, type) = (planner._config, planner._device.ActivationType);
+            var joined = Arena.Counting();
+            var adapters = LoraAdapters.Allocate(config, options, type, joined, config.Layers);
+            ResidentWeights.Allocate(weights, adapters, config.Layers, type, joined);
+            return (joined.Peak - TrainedBytes + config.Layers - 1) / config.Layers;
         }
 
         public long Weights { get; }

@@ -13,17 +13,26 @@ public sealed class GoldenTrainingTests
         "train-lora-fp32-adamw",
     ];
 
-    /// <summary>F32 goldens on every backend, the BF16 golden where activations are BF16.</summary>
-    public static TheoryData<string, string> Runs
+    /// <summary>F32 goldens on every backend, the BF16 golden where activations are BF16; 4-bit ones with dense copies
+    /// of the weights too.</summary>
+    public static TheoryData<string, string, bool> Runs
     {
         get
         {
-            var runs = new TheoryData<string, string> { { "train-nf4-bf16-adamw", TestBackend.CardBf16 } };
+            var runs = new TheoryData<string, string, bool>
+            {
+                { "train-nf4-bf16-adamw", TestBackend.CardBf16, false },
+                { "train-nf4-bf16-adamw", TestBackend.CardBf16, true },
+            };
             foreach (var run in F32Runs)
             {
                 foreach (var device in TestBackend.All)
                 {
-                    runs.Add(run, device);
+                    runs.Add(run, device, false);
+                    if (run != "train-lora-fp32-adamw")
+                    {
+                        runs.Add(run, device, true);
+                    }
                 }
             }
 
@@ -33,10 +42,10 @@ public sealed class GoldenTrainingTests
 
     [Theory]
     [MemberData(nameof(Runs))]
-    public void Gradients_OfTheFirstStep_AgreeWithPeft(string run, string device)
+    public void Gradients_OfTheFirstStep_AgreeWithPeft(string run, string device, bool resident)
     {
         using var backend = TestBackend.Open(device);
-        using var tiny = Load(backend, run);
+        using var tiny = Load(backend, run, resident);
         var tolerance = Tolerance.Of(run, backend.ActivationType).Gradient;
         tiny.LossAndGradient([.. Goldens.Rows("qwen2").Select(r => new Batch([r]))]);
         using var golden = SafetensorsFile.Open(Goldens.Path(run, "golden_grads_step0.safetensors"));
@@ -51,11 +60,11 @@ public sealed class GoldenTrainingTests
 
     [Theory]
     [MemberData(nameof(Runs))]
-    public void TwentySteps_FollowPeftsLossesAndNorms(string run, string device)
+    public void TwentySteps_FollowPeftsLossesAndNorms(string run, string device, bool resident)
     {
         var golden = Goldens.Training(run);
         using var backend = TestBackend.Open(device);
-        using var tiny = Load(backend, run);
+        using var tiny = Load(backend, run, resident);
         var tolerance = Tolerance.Of(run, backend.ActivationType);
         var eightBit = golden.Optimizer == "adamw8bit";
         var mark = tiny.Arena.Used;
@@ -88,14 +97,14 @@ public sealed class GoldenTrainingTests
         tiny.Arena.Release(mark);
     }
 
-    private static TinyModel Load(IBackend backend, string run)
+    private static TinyModel Load(IBackend backend, string run, bool resident)
     {
         var golden = Goldens.Training(run);
         FourBitCode? code = run.Contains("-nf4-", StringComparison.Ordinal) ? FourBitCode.Nf4
             : run.Contains("-fp4-", StringComparison.Ordinal) ? FourBitCode.Fp4 : null;
         var tiny = new TinyModel(
             backend, Goldens.Path("qwen2"), code, nested: code == FourBitCode.Nf4,
-            LoraTestOptions.Create(golden.Rank, golden.Alpha, golden.Targets));
+            LoraTestOptions.Create(golden.Rank, golden.Alpha, golden.Targets), resident: resident);
         tiny.LoadAdapter(Goldens.Path(run, "initial"));
         return tiny;
     }

@@ -18,21 +18,21 @@ internal sealed class TinyModel : IDisposable
 
     public TinyModel(
         IBackend backend, string folder, FourBitCode? code = null, bool nested = false,
-        LoraOptions? lora = null, bool full = false)
-        : this(backend, ModelConfig.Load(folder), folder, code, nested, lora, full)
+        LoraOptions? lora = null, bool full = false, bool resident = false)
+        : this(backend, ModelConfig.Load(folder), folder, code, nested, lora, full, resident)
     {
     }
 
     /// <summary>A model whose weights start at random, for a config that has no folder: all trained without adapters,
     /// frozen under them.</summary>
     public TinyModel(IBackend backend, ModelConfig config, LoraOptions? lora = null)
-        : this(backend, config, null, null, false, lora, lora is null)
+        : this(backend, config, null, null, false, lora, lora is null, false)
     {
     }
 
     private TinyModel(
         IBackend backend, ModelConfig config, string? folder, FourBitCode? code, bool nested,
-        LoraOptions? lora, bool full)
+        LoraOptions? lora, bool full, bool resident)
     {
         Backend = backend;
         Config = config;
@@ -63,15 +63,18 @@ internal sealed class TinyModel : IDisposable
             backend.RefreshCompute(Full.Parameters);
         }
 
-        if (backend.NeedsDequantizationScratch && Weights.LargestQuantizedCount > 0)
+        if ((backend.NeedsDequantizationScratch || resident) && Weights.LargestQuantizedCount > 0)
         {
             backend.DequantizationScratch = Arena.Allocate(activation, 1, Weights.LargestQuantizedCount);
         }
 
         var rope = Arena.Allocate(activation == DType.F64 ? DType.F64 : DType.F32, 512, Config.HeadDim);
         RopeTable.Fill(backend, Config.Rope, rope);
-        Lora = lora is null ? null : LoraAdapters.Allocate(Config, lora, activation, Arena);
+        var residentLayers = resident ? Config.Layers : 0;
+        Lora = lora is null ? null : LoraAdapters.Allocate(Config, lora, activation, Arena, residentLayers);
         Lora?.Clear(backend);
+        ResidentWeights.Fill(
+            backend, Weights, ResidentWeights.Allocate(Weights, Lora, residentLayers, activation, Arena));
         Decoder = new DecoderModel(backend, Weights, Lora, rope, Full) { HostArena = HostArena };
         Loss = Arena.Allocate(DType.F64, 1, 1);
         Norm = Arena.Allocate(DType.F32, 1, 1);

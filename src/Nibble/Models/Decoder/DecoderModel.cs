@@ -298,21 +298,22 @@ public sealed partial class DecoderModel
     {
         var (layer, weights, gradient) = (buffers.Layers[l], _weights.Layers[l], buffers.Backward!);
         var (lora, dWeights) = (_lora?.Layers[l], _full?.Gradients.Layers[l]);
-        if (lora?.Down is not null || dWeights is not null)
-        {
-            // What is trained on down needs its input, which is cheaper to make again than to keep.
-            _backend.SwiGlu(layer.GateUp, buffers.Gated);
-        }
-
-        WeightGradient(dWeights?.Down, buffers.Gated, gradient.Stream);
         product.Backward(
-            weights.Down, lora?.Down, _gradients, l, 3, buffers.Gated, gradient.Stream, layer.LoraDown,
-            gradient.Gated, buffers.Dropped, gradient);
-        _backend.SwiGluBackward(gradient.Gated, layer.GateUp, layer.GateUp);
+            weights.Down, lora?.Down, _gradients, l, 3, gradient.Stream, layer.LoraDown, gradient.LoraStream,
+            gradient.Gated, buffers.Dropped);
+
+        // What is trained on down needs its input, which is cheaper to make again than to keep: over its gradient.
+        var gated = lora?.Down is not null || dWeights is not null ? gradient.Gated : TensorView.None;
+        _backend.SwiGluBackward(gradient.Gated, layer.GateUp, layer.GateUp, gated);
+        product.BackwardA(lora?.Down, _gradients, l, 3, gated, gradient.LoraStream, buffers.Dropped);
+        WeightGradient(dWeights?.Down, gated, gradient.Stream);
+
         WeightGradient(dWeights?.GateUp, layer.MiddleNormed, layer.GateUp);
         product.Backward(
-            weights.GateUp, lora?.GateUp, _gradients, l, 2, layer.MiddleNormed, layer.GateUp,
-            layer.LoraGateUp, gradient.Normed, buffers.Dropped, gradient);
+            weights.GateUp, lora?.GateUp, _gradients, l, 2, layer.GateUp, layer.LoraGateUp, layer.LoraGateUpGradient,
+            gradient.Normed, buffers.Dropped);
+        product.BackwardA(
+            lora?.GateUp, _gradients, l, 2, layer.MiddleNormed, layer.LoraGateUpGradient, buffers.Dropped);
         _backend.RmsNormBackward(
             gradient.Normed, layer.Middle, weights.PostAttentionNorm, layer.MiddleRstd,
             gradient.Stream, accumulate: true, dWeights?.PostAttentionNorm ?? TensorView.None);
@@ -332,8 +333,9 @@ public sealed partial class DecoderModel
         var stopsAtOutput = lowest && lora?.Qkv is null;
         WeightGradient(dWeights?.Output, layer.Attention, gradient.Stream);
         product.Backward(
-            weights.Output, lora?.Output, _gradients, l, 1, layer.Attention, gradient.Stream, layer.LoraOutput,
-            stopsAtOutput ? TensorView.None : gradient.Attention, buffers.Dropped, gradient);
+            weights.Output, lora?.Output, _gradients, l, 1, gradient.Stream, layer.LoraOutput, gradient.LoraStream,
+            stopsAtOutput ? TensorView.None : gradient.Attention, buffers.Dropped);
+        product.BackwardA(lora?.Output, _gradients, l, 1, layer.Attention, gradient.LoraStream, buffers.Dropped);
         if (stopsAtOutput)
         {
             return;
@@ -359,8 +361,9 @@ public sealed partial class DecoderModel
 
         WeightGradient(dWeights?.Qkv, layer.Normed, gradient.Qkv);
         product.Backward(
-            weights.Qkv, lora?.Qkv, _gradients, l, 0, layer.Normed, gradient.Qkv, layer.LoraQkv,
-            lowest ? TensorView.None : gradient.Normed, buffers.Dropped, gradient);
+            weights.Qkv, lora?.Qkv, _gradients, l, 0, gradient.Qkv, layer.LoraQkv, gradient.LoraQkv,
+            lowest ? TensorView.None : gradient.Normed, buffers.Dropped);
+        product.BackwardA(lora?.Qkv, _gradients, l, 0, layer.Normed, gradient.LoraQkv, buffers.Dropped);
         if (!lowest)
         {
             _backend.RmsNormBackward(

@@ -13,34 +13,35 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
         FrozenLinear weight, LoraGroup? group, int layer, int index, TensorView x, TensorView y,
         TensorView xa, TensorView scratch)
     {
-        backend.Linear(x, weight, y);
         if (group is null)
         {
+            backend.Linear(x, weight, y);
             return;
         }
 
         backend.MatMul(Input(group, layer, index, x, scratch), false, group.A, true, xa);
-        backend.MatMul(xa, false, group.B, true, y, accumulate: true);
+        backend.LinearLowRank(x, weight, xa, group.B, y);
     }
 
     /// <summary>
-    /// Adapter gradients, and the input gradient when <paramref name="dx"/> is asked for (overwritten).
+    /// Gradient of B; of x Aᵀ into <paramref name="dxa"/>; and of the input when <paramref name="dx"/> is asked for
+    /// (overwritten).
     /// </summary>
     public void Backward(
-        FrozenLinear weight, LoraGroup? group, TensorView gradients, int layer, int index, TensorView x,
-        TensorView dy, TensorView xa, TensorView dx, TensorView scratch, BackwardBuffers buffers)
+        FrozenLinear weight, LoraGroup? group, TensorView gradients, int layer, int index, TensorView dy,
+        TensorView xa, TensorView dxa, TensorView dx, TensorView scratch)
     {
-        if (!dx.IsNone)
-        {
-            backend.LinearBackward(dy, weight, dx, accumulate: false);
-        }
-
         if (group is null)
         {
+            if (!dx.IsNone)
+            {
+                backend.LinearBackward(dy, weight, dx, accumulate: false);
+            }
+
             return;
         }
 
-        var dxa = Gapless(buffers.Lora, dy.Rows, group.RankSum);
+        dxa = dxa.ColRange(0, group.RankSum);
         Span<LowRankBlock> blocks = stackalloc LowRankBlock[group.Modules.Length];
         for (var i = 0; i < blocks.Length; i++)
         {
@@ -50,22 +51,6 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
         }
 
         backend.LowRankBackward(dy, group.B, xa, blocks, group.Scaling, dxa);
-
-        var input = Input(group, layer, index, x, scratch);
-        if (StackedGradient(gradients, group) is { } stacked)
-        {
-            backend.MatMul(dxa, true, input, false, stacked, accumulate: true);
-        }
-        else
-        {
-            foreach (var module in group.Modules)
-            {
-                backend.MatMul(
-                    dxa.ColRange(module.FirstRank, module.A.Rows), true, input, false,
-                    ParameterSet.Piece(gradients, module.A), accumulate: true);
-            }
-        }
-
         if (dx.IsNone)
         {
             return;
@@ -73,15 +58,41 @@ internal readonly struct LoraProduct(IBackend backend, float dropout, DropoutPla
 
         if (dropout == 0)
         {
-            backend.MatMul(dxa, false, group.A, false, dx, accumulate: true);
+            backend.LinearLowRankBackward(dy, weight, dxa, group.A, dx);
             return;
         }
 
-        // The dropped-out input has been used: its scratch is free for the gradient of it.
+        backend.LinearBackward(dy, weight, dx, accumulate: false);
         var dropped = Gapless(scratch, dx.Rows, group.In);
         backend.MatMul(dxa, false, group.A, false, dropped);
         backend.Dropout(
             dropped, dx, dropout, place.Seed, place.Stream(layer, index), place.FirstToken, accumulate: true);
+    }
+
+    /// <summary>Gradient of A, from the input and what <see cref="Backward"/> left in
+    /// <paramref name="dxa"/>.</summary>
+    public void BackwardA(
+        LoraGroup? group, TensorView gradients, int layer, int index, TensorView x, TensorView dxa, TensorView scratch)
+    {
+        if (group is null)
+        {
+            return;
+        }
+
+        dxa = dxa.ColRange(0, group.RankSum);
+        var input = Input(group, layer, index, x, scratch);
+        if (StackedGradient(gradients, group) is { } stacked)
+        {
+            backend.MatMul(dxa, true, input, false, stacked, accumulate: true);
+            return;
+        }
+
+        foreach (var module in group.Modules)
+        {
+            backend.MatMul(
+                dxa.ColRange(module.FirstRank, module.A.Rows), true, input, false,
+                ParameterSet.Piece(gradients, module.A), accumulate: true);
+        }
     }
 
     // The mask is a function of the place, so the backward pass draws it again instead of keeping it.

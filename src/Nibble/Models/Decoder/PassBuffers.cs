@@ -41,7 +41,7 @@ internal sealed class LayerActivations
     /// <summary>[T, 2F].</summary>
     public required TensorView GateUp { get; init; }
 
-    /// <summary>x Aᵀ of each group, [T, ΣR]; none without adapters.</summary>
+    /// <summary>x Aᵀ of each group, [T, ΣR], behind the columns of its x but for down; none without adapters.</summary>
     public required TensorView LoraQkv { get; init; }
 
     public required TensorView LoraOutput { get; init; }
@@ -49,6 +49,9 @@ internal sealed class LayerActivations
     public required TensorView LoraGateUp { get; init; }
 
     public required TensorView LoraDown { get; init; }
+
+    /// <summary>Gradient of <see cref="LoraGateUp"/>, behind the columns of <see cref="GateUp"/>.</summary>
+    public required TensorView LoraGateUpGradient { get; init; }
 }
 
 /// <summary>
@@ -174,22 +177,24 @@ internal sealed class PassBuffers
         TensorView Gradient(PassPhase lifetime, int cols) =>
             shape.Backward ? Take(lifetime, t, cols) : TensorView.None;
 
+        (TensorView Gradient, TensorView Lora) Adapted(PassPhase lifetime, int cols, int rankSum) =>
+            shape.Backward ? Columns(Take(lifetime, t, LoraGroup.Stride(cols, rankSum)), cols, rankSum) : default;
+
         Projected = Take(PassPhase.LayerForward | PassPhase.FinalNorm | PassPhase.Recompute, t, c);
         var normed = Gradient(PassPhase.Head | PassPhase.FinalNormBackward | LayerGradients, c);
-        var stream = Gradient(PassPhase.FinalNormBackward | PassPhase.LayerBackward, c);
+        var (stream, streamLora) = Adapted(
+            PassPhase.FinalNormBackward | PassPhase.LayerBackward, c,
+            WidestRank(lora, l => Math.Max(l.Output?.RankSum ?? 0, l.Down?.RankSum ?? 0)));
         FinalNormed = Take(PassPhase.FinalNorm | PassPhase.Head, t, c);
         Final = Take(PassPhase.FinalNorm | PassPhase.Head | PassPhase.FinalNormBackward, t, c);
         Dropped = dropout
             ? Take(PassPhase.LayerForward | PassPhase.LayerBackward, t, groups.Max(g => g.In))
             : TensorView.None;
-        var loraGradient = Gradient(LayerGradients, groups.Select(g => g.RankSum).DefaultIfEmpty(0).Max());
-
-        // What is trained on down reads the gated activation again.
-        var trainsDown = lora is null || lora.Layers.Any(l => l.Down is not null);
-        Gated = Take(trainsDown ? PassPhase.LayerForward | PassPhase.MlpBackward : PassPhase.LayerForward, t, f);
+        Gated = Take(PassPhase.LayerForward, t, f);
         var gated = Gradient(PassPhase.MlpBackward, f);
         var attention = Gradient(PassPhase.AttentionBackward, config.QueryWidth);
-        var qkv = Gradient(PassPhase.AttentionBackward, config.QkvWidth);
+        var (qkv, qkvLora) = Adapted(
+            PassPhase.AttentionBackward, config.QkvWidth, WidestRank(lora, l => l.Qkv?.RankSum ?? 0));
         var delta = shape.Backward
             ? lifetimes.Take(PassPhase.AttentionBackward, statistic, config.Heads, t)
             : TensorView.None;
@@ -203,7 +208,8 @@ internal sealed class PassBuffers
             Attention = attention,
             Gated = gated,
             Delta = delta,
-            Lora = loraGradient,
+            LoraStream = streamLora,
+            LoraQkv = qkvLora,
         };
     }
 
@@ -212,27 +218,37 @@ internal sealed class PassBuffers
     {
         TensorView Activation(int cols) => arena.Allocate(activation, t, cols);
         TensorView Statistic(int rows, int cols) => arena.Allocate(statistic, rows, cols);
-        TensorView Rank(LoraGroup? group) => group is null ? TensorView.None : Activation(group.RankSum);
+        (TensorView Values, TensorView Lora) Adapted(int cols, LoraGroup? group)
+        {
+            var rankSum = group?.RankSum ?? 0;
+            return Columns(Activation(LoraGroup.Stride(cols, rankSum)), cols, rankSum);
+        }
+
         var c = config.HiddenSize;
+        var (normed, loraQkv) = Adapted(c, lora?.Qkv);
+        var (attention, loraOutput) = Adapted(config.QueryWidth, lora?.Output);
+        var (middleNormed, loraGateUp) = Adapted(c, lora?.GateUp);
+        var (gateUp, loraGateUpGradient) = Adapted(2 * config.IntermediateSize, lora?.GateUp);
         return new LayerActivations
         {
             Input = input,
             InputRstd = Statistic(t, 1),
-            Normed = Activation(c),
+            Normed = normed,
             Qkv = Activation(config.QkvWidth),
             RawQueryKey = config.QkNorm ? Activation(config.QueryWidth + config.KvWidth) : TensorView.None,
             QueryRstd = config.QkNorm ? Statistic(t, config.Heads) : TensorView.None,
             KeyRstd = config.QkNorm ? Statistic(t, config.KvHeads) : TensorView.None,
-            Attention = Activation(config.QueryWidth),
+            Attention = attention,
             LogSumExp = Statistic(config.Heads, t),
             Middle = Activation(c),
             MiddleRstd = Statistic(t, 1),
-            MiddleNormed = Activation(c),
-            GateUp = Activation(2 * config.IntermediateSize),
-            LoraQkv = Rank(lora?.Qkv),
-            LoraOutput = Rank(lora?.Output),
-            LoraGateUp = Rank(lora?.GateUp),
-            LoraDown = Rank(lora?.Down),
+            MiddleNormed = middleNormed,
+            GateUp = gateUp,
+            LoraQkv = loraQkv,
+            LoraOutput = loraOutput,
+            LoraGateUp = loraGateUp,
+            LoraDown = lora?.Down is { } down ? Activation(down.RankSum) : TensorView.None,
+            LoraGateUpGradient = loraGateUpGradient,
         };
     }
 
@@ -255,7 +271,15 @@ internal sealed class PassBuffers
         LoraOutput = shared.LoraOutput,
         LoraGateUp = shared.LoraGateUp,
         LoraDown = loraDown,
+        LoraGateUpGradient = shared.LoraGateUpGradient,
     };
+
+    private static int WidestRank(LoraAdapters? lora, Func<LoraLayer, int> rankSum) =>
+        lora is null ? 0 : lora.Layers.Max(rankSum);
+
+    // Some columns of a piece, and right behind them those of a LoRA product, none where there is none.
+    private static (TensorView Values, TensorView Lora) Columns(TensorView whole, int cols, int rankSum) =>
+        (whole.ColRange(0, cols), rankSum == 0 ? TensorView.None : whole.ColRange(cols, rankSum));
 }
 
 /// <summary>Memory that only the backward pass needs; shared by all layers.</summary>
@@ -279,6 +303,10 @@ internal sealed class BackwardBuffers
     /// <summary>[H, T].</summary>
     public required TensorView Delta { get; init; }
 
-    /// <summary>[T, widest ΣR]: gradient of x Aᵀ; none without adapters.</summary>
-    public required TensorView Lora { get; init; }
+    /// <summary>[T, wider ΣR of o and down]: gradient of x Aᵀ, behind the columns of <see cref="Stream"/>; none
+    /// without such adapters.</summary>
+    public required TensorView LoraStream { get; init; }
+
+    /// <summary>[T, ΣR of q, k, v], behind the columns of <see cref="Qkv"/>; none without such adapters.</summary>
+    public required TensorView LoraQkv { get; init; }
 }

@@ -43,8 +43,11 @@ public sealed class LoraAdapters
     /// <param name="options">Rank, scaling and targets.</param>
     /// <param name="activationType">Type of the compute copies.</param>
     /// <param name="arena">Where everything goes.</param>
+    /// <param name="joinedLayers">Layers, from the first, whose adapted weights have a dense copy: it, A and B are one
+    /// piece of memory (<see cref="LoraGroup.Dense"/>).</param>
     /// <exception cref="ModelFormatException">A target is not a module of the decoder.</exception>
-    public static LoraAdapters Allocate(ModelConfig config, LoraOptions options, DType activationType, Arena arena)
+    public static LoraAdapters Allocate(
+        ModelConfig config, LoraOptions options, DType activationType, Arena arena, int joinedLayers = 0)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(options);
@@ -71,7 +74,7 @@ public sealed class LoraAdapters
 
         var scaling = (float)options.Scaling;
         var ratioB = (float)(options.LoraPlusRatio ?? 1);
-        LoraGroup? Group(string path, int cols, params (string Name, int Rows)[] modules)
+        LoraGroup? Group(bool joined, string path, int cols, params (string Name, int Rows)[] modules)
         {
             var targeted = modules.Where(m => options.TargetModules.Contains(m.Name)).ToArray();
             if (targeted.Length == 0)
@@ -79,8 +82,22 @@ public sealed class LoraAdapters
                 return null;
             }
 
-            var a = arena.Allocate(activationType, targeted.Length * options.Rank, cols);
-            var b = arena.Allocate(activationType, modules.Sum(m => m.Rows), a.Rows);
+            var (outputs, rankSum) = (modules.Sum(m => m.Rows), targeted.Length * options.Rank);
+            TensorView a, b, dense;
+            if (joined)
+            {
+                var whole = arena.Allocate(activationType, outputs + rankSum, LoraGroup.Stride(cols, rankSum));
+                dense = whole.RowRange(0, outputs).ColRange(0, cols);
+                a = whole.RowRange(outputs, rankSum).ColRange(0, cols);
+                b = whole.RowRange(0, outputs).ColRange(cols, rankSum);
+            }
+            else
+            {
+                a = arena.Allocate(activationType, rankSum, cols);
+                b = arena.Allocate(activationType, outputs, rankSum);
+                dense = TensorView.None;
+            }
+
             var slotsA = targeted.Select((m, i) => Slot(
                 FactorName($"{path}.{m.Name}", 'A'), options.Rank, cols,
                 a.RowRange(i * options.Rank, options.Rank), 1, 1)).ToArray();
@@ -99,7 +116,7 @@ public sealed class LoraAdapters
                 row += rows;
             }
 
-            return new LoraGroup(result, a, b, scaling);
+            return new LoraGroup(result, a, b, scaling, dense);
         }
 
         var layers = new LoraLayer[config.Layers];
@@ -107,13 +124,14 @@ public sealed class LoraAdapters
         {
             var attention = $"model.layers.{l}.self_attn";
             var mlp = $"model.layers.{l}.mlp";
+            var joined = l < joinedLayers;
             layers[l] = new LoraLayer(
                 Group(
-                    attention, c, ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth),
+                    joined, attention, c, ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth),
                     ("v_proj", config.KvWidth)),
-                Group(attention, config.QueryWidth, ("o_proj", c)),
-                Group(mlp, c, ("gate_proj", f), ("up_proj", f)),
-                Group(mlp, f, ("down_proj", c)));
+                Group(joined, attention, config.QueryWidth, ("o_proj", c)),
+                Group(joined, mlp, c, ("gate_proj", f), ("up_proj", f)),
+                Group(joined, mlp, f, ("down_proj", c)));
         }
 
         var master = arena.Allocate(DType.F32, 1, offset);

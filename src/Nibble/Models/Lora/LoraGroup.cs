@@ -20,8 +20,21 @@ public sealed record LoraModule(string Name, int FirstRow, int Rows, int FirstRa
 /// <param name="A">Compute copy of the stacked A, [ΣR, K].</param>
 /// <param name="B">Compute copy of the block-diagonal scaled B, [N, ΣR].</param>
 /// <param name="Scaling">α/r: the gradient of an unscaled B carries it once.</param>
-public sealed record LoraGroup(LoraModule[] Modules, TensorView A, TensorView B, float Scaling)
+/// <param name="Dense">[N, K], where A follows its rows and B its columns: for the dense copy of the weight, so that a
+/// device can take the weight and its adapter as one matrix. None when they are on their own.</param>
+public sealed record LoraGroup(
+    LoraModule[] Modules, TensorView A, TensorView B, float Scaling, TensorView Dense)
 {
+    // 128 bytes of BF16: rows start with a cache line of a GPU.
+    private const int StrideStep = 64;
+
+    /// <summary>Elements from row to row where columns of a factor, or of a product with one, follow
+    /// others.</summary>
+    /// <param name="cols">Columns in front.</param>
+    /// <param name="rankSum">ΣR; 0 for nothing behind them.</param>
+    public static int Stride(int cols, int rankSum) =>
+        rankSum == 0 ? cols : checked((cols + rankSum + StrideStep - 1) / StrideStep * StrideStep);
+
     /// <summary>ΣR.</summary>
     public int RankSum => A.Rows;
 
@@ -36,6 +49,9 @@ public sealed record LoraGroup(LoraModule[] Modules, TensorView A, TensorView B,
 /// <param name="Down">down.</param>
 public sealed record LoraLayer(LoraGroup? Qkv, LoraGroup? Output, LoraGroup? GateUp, LoraGroup? Down)
 {
+    /// <summary>A group or null for each product of a layer, in forward order.</summary>
+    public IReadOnlyList<LoraGroup?> ByProduct => [Qkv, Output, GateUp, Down];
+
     /// <summary>The groups that exist.</summary>
-    public IEnumerable<LoraGroup> Groups => new[] { Qkv, Output, GateUp, Down }.OfType<LoraGroup>();
+    public IEnumerable<LoraGroup> Groups => ByProduct.OfType<LoraGroup>();
 }
