@@ -23,9 +23,17 @@ internal static class NibbleProcess
     /// <summary>Runs to the end.</summary>
     /// <param name="folder">Working directory, or null for the tests' own.</param>
     /// <param name="arguments">Arguments.</param>
-    public static ProcessResult RunIn(string? folder, params string[] arguments)
+    public static ProcessResult RunIn(string? folder, params string[] arguments) =>
+        RunIn(folder, new Dictionary<string, string>(), arguments);
+
+    /// <summary>Runs to the end.</summary>
+    /// <param name="folder">Working directory, or null for the tests' own.</param>
+    /// <param name="environment">Environment variables to set.</param>
+    /// <param name="arguments">Arguments.</param>
+    public static ProcessResult RunIn(
+        string? folder, IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
-        using var process = Start(folder, arguments);
+        using var process = Start(folder, arguments, environment);
         process.StandardInput.Close();
         var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
@@ -41,7 +49,9 @@ internal static class NibbleProcess
     /// <summary>Starts it with closed input and output that nobody reads: enough room for a short run's.</summary>
     /// <param name="folder">Working directory, or null for the tests' own.</param>
     /// <param name="arguments">Arguments.</param>
-    public static Process Start(string? folder, IEnumerable<string> arguments)
+    /// <param name="environment">Environment variables to set, or null.</param>
+    public static Process Start(
+        string? folder, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
         {
@@ -50,6 +60,11 @@ internal static class NibbleProcess
             RedirectStandardInput = true,
             WorkingDirectory = folder ?? "",
         };
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>())
+        {
+            start.Environment[name] = value;
+        }
+
         foreach (var argument in new[] { "exec", Assembly }.Concat(arguments))
         {
             start.ArgumentList.Add(argument);
