@@ -137,7 +137,8 @@ public sealed class AdapterRuntime : IDisposable
             WeightFormat format;
             using (var files = SafetensorsIndex.Open(options.BaseModel))
             {
-                format = ModelSession.Format(model, options.Quantization, device.Backend.ActivationType, files);
+                format = ModelSession.Format(
+                    model, options.Quantization, device.Backend.ActivationType, options.BaseModel, files);
             }
 
             session = new ModelSession(

@@ -144,14 +144,15 @@ public sealed class ModelSession : IDisposable
     /// <param name="config">Architecture.</param>
     /// <param name="quantization">What the run asks for.</param>
     /// <param name="activation">The device's activation type.</param>
-    /// <param name="files">The model folder's tensors.</param>
+    /// <param name="folder">Model folder, for messages.</param>
+    /// <param name="files">Its tensors; null goes by the type that the config says they have.</param>
     /// <exception cref="ModelFormatException">The checkpoint is quantised otherwise than asked for.</exception>
     public static WeightFormat Format(
-        ModelConfig config, QuantizationOptions quantization, DType activation, SafetensorsIndex files)
+        ModelConfig config, QuantizationOptions quantization, DType activation, string folder, SafetensorsIndex? files)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(quantization);
-        ArgumentNullException.ThrowIfNull(files);
+        ArgumentNullException.ThrowIfNull(folder);
         FourBitCode? asked = quantization.Storage switch
         {
             WeightStorage.Nf4 => FourBitCode.Nf4,
@@ -162,15 +163,17 @@ public sealed class ModelSession : IDisposable
             && (asked != saved.Code || quantization.DoubleQuantization != saved.DoubleQuantization))
         {
             throw new ModelFormatException(
-                $"{files.Folder}: "
+                $"{folder}: "
                 + $"the weights were saved as {saved.Code}{(saved.DoubleQuantization ? " with" : " without")} double "
                 + "quantization; the config asks for "
                 + $"{quantization.Storage}{(quantization.DoubleQuantization ? " with" : " without")} it. "
                 + "Set load_in_4bit and bnb_config_kwargs to match, or use the unquantised model.");
         }
 
-        DType Type(string name) => activation == DType.BF16
-            || (files.Contains(name) && files.Get(name).Entry.DType == DType.BF16) ? DType.BF16 : DType.F32;
+        DType? Saved(string name) => files is null ? config.SavedType
+            : files.Contains(name) ? files.Get(name).Entry.DType : null;
+        DType Type(string name) =>
+            activation == DType.BF16 || Saved(name) == DType.BF16 ? DType.BF16 : DType.F32;
         return new WeightFormat(
             asked, asked is not null && quantization.DoubleQuantization, Type("model.layers.0.self_attn.q_proj.weight"),
             Type("model.embed_tokens.weight"), activation);

@@ -60,7 +60,8 @@ public sealed class PreparedRun : IDisposable
     /// <summary>Trained parameters.</summary>
     public required long TrainableParameters { get; init; }
 
-    /// <summary>Prepares a run. Files that <see cref="RunFiles"/> has not found yet are found first.</summary>
+    /// <summary>Prepares a run. Files that <see cref="RunFiles"/> has not found yet are found first. A run whose
+    /// weights were left on the Hub (<see cref="RunFilesOptions.Weights"/>) can be looked at and not run.</summary>
     /// <param name="loaded">The configuration.</param>
     /// <param name="progress">Told about tokenisation, or null.</param>
     /// <param name="assumed">A device that need not be here: the plan is made for it, on the processor, and cannot be
@@ -104,11 +105,12 @@ public sealed class PreparedRun : IDisposable
         var traits = assumed ?? device.Traits;
         try
         {
-            using (var files = SafetensorsIndex.Open(config.BaseModel.Folder))
+            var source = config.BaseModel;
+            using (var files = source.MissingWeightBytes is null ? SafetensorsIndex.Open(source.Folder) : null)
             {
                 format = lora is null
                     ? FullParameters.Format(traits.ActivationType)
-                    : ModelSession.Format(model, config.Quantization, traits.ActivationType, files);
+                    : ModelSession.Format(model, config.Quantization, traits.ActivationType, source.Folder, files);
             }
 
             var planner = new MemoryPlanner(

@@ -106,7 +106,16 @@ public static class RunFiles
             repository,
             repository.Kind == HubKind.Model ? BringModel : listing => Bring(listing, HubRows.All(listing)));
 
-        public ModelSource Model(ModelSource source) => Source(source, "base_model", BringModel);
+        public ModelSource Model(ModelSource source)
+        {
+            long? missing = source.MissingWeightBytes;
+            var found = Source(source, "base_model", listing =>
+            {
+                BringModel(listing);
+                missing = options.Weights ? null : Missing(listing);
+            });
+            return found with { MissingWeightBytes = missing };
+        }
 
         public ModelSource Tokenizer(ModelSource source) =>
             Source(source, "tokenizer_config", listing => Bring(listing, ModelFiles.OfTokenizer(listing)));
@@ -189,6 +198,21 @@ public static class RunFiles
             if (options.Weights)
             {
                 Bring(listing, ModelFiles.Weights(listing));
+            }
+        }
+
+        // Repositories without weights that may be read are refused here, before anybody waits for anything.
+        private static long? Missing(HubListing listing)
+        {
+            try
+            {
+                var bytes = ModelFiles.Weights(listing)
+                    .Where(file => !File.Exists(Path.Combine(listing.Folder, file.Path))).Sum(file => file.Size);
+                return bytes == 0 ? null : bytes;
+            }
+            catch (HubException e) when (e.Error == HubError.Offline)
+            {
+                return 0;
             }
         }
 

@@ -26,7 +26,15 @@ internal sealed class PlanVerb : ConfigVerb
     /// <inheritdoc/>
     public override int Run(ParseResult arguments, Session session)
     {
-        var loaded = LoadWithFiles(arguments, session);
+        var loaded = LoadWithFiles(arguments, session, weights: false);
+        if (loaded.Config.BaseModel is { MissingWeightBytes: { } missing } model)
+        {
+            var size = missing == 0 ? "" : $" ({Words.Bytes(missing)})";
+            session.Terminal.Note(
+                $"the weights of {model.Name} are not here{size}: their types are taken from config.json; "
+                + "nibble train downloads them");
+        }
+
         var assumed = arguments.GetValue(_assumeGpu) ? BackendChoice.AssumedGpuTraits(loaded.Config.Engine) : null;
         using var run = session.Interruption.Graceful(
             stop => Preparation.Prepare(loaded, session.Terminal, stop, assumed));

@@ -22,6 +22,10 @@ public sealed record ModelSource
     /// <summary>Commit on the Hub that the files are of, or null for a folder of the user's own.</summary>
     public string? Commit { get; init; }
 
+    /// <summary>Bytes of weights that the Hub has and the cache has not, 0 when their number is not known; null when
+    /// the weights are in <see cref="Folder"/>.</summary>
+    public long? MissingWeightBytes { get; init; }
+
     /// <summary>The name.</summary>
     public override string ToString() => Name;
 }

@@ -13,9 +13,12 @@ namespace Nibble.Hub;
 internal sealed class HubCache
 {
     private readonly string _locks;
+    private readonly bool _withoutLinks;
 
-    public HubCache(string root, HubRepository repository)
+    public HubCache(HubSettings settings, HubRepository repository)
     {
+        var root = settings.CacheFolder;
+        _withoutLinks = settings.WithoutLinks;
         var name = $"{repository.Plural}--{repository.Name.Replace("/", "--", StringComparison.Ordinal)}";
         Folder = Path.Combine(root, name);
         _locks = Path.Combine(root, ".locks", name);
@@ -92,22 +95,32 @@ internal sealed class HubCache
         var folder = Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(folder);
         File.Delete(path);
+        if (TryLink(path, Path.GetRelativePath(folder, blob)))
+        {
+            return;
+        }
+
+        // As in the Python client: what nothing else shows is moved, so that weights do not take their room twice.
+        if (isNew)
+        {
+            File.Move(blob, path, overwrite: true);
+        }
+        else
+        {
+            AtomicFile.Copy(blob, path);
+        }
+    }
+
+    // Links need a right on Windows, and a file system that has them.
+    private bool TryLink(string path, string target)
+    {
         try
         {
-            File.CreateSymbolicLink(path, Path.GetRelativePath(folder, blob));
+            return !_withoutLinks && File.CreateSymbolicLink(path, target) is not null;
         }
         catch (Exception e) when (StorageException.Concerns(e))
         {
-            // Links need a right on Windows and a file system that has them. As in the Python client, what nothing
-            // else shows is moved, so that weights do not take their room twice.
-            if (isNew)
-            {
-                File.Move(blob, path, overwrite: true);
-            }
-            else
-            {
-                AtomicFile.Copy(blob, path);
-            }
+            return false;
         }
     }
 

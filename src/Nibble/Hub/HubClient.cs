@@ -37,7 +37,7 @@ public sealed class HubClient : IDisposable
     public HubListing? Cached(HubRepository repository)
     {
         ArgumentNullException.ThrowIfNull(repository);
-        var cache = new HubCache(Settings.CacheFolder, repository);
+        var cache = new HubCache(Settings, repository);
         return cache.Commit(repository.Revision) is { } commit
             ? new HubListing(repository, commit, cache.Snapshot(commit), cache.Files(commit), IsLocal: true)
             : null;
@@ -80,7 +80,7 @@ public sealed class HubClient : IDisposable
         }
 
         files.Sort((a, b) => string.CompareOrdinal(a.Path, b.Path));
-        var cache = new HubCache(Settings.CacheFolder, repository);
+        var cache = new HubCache(Settings, repository);
         try
         {
             cache.Record(repository.Revision, commit);
@@ -113,7 +113,7 @@ public sealed class HubClient : IDisposable
             RequireSafe(listing.Repository, file);
         }
 
-        var cache = new HubCache(Settings.CacheFolder, listing.Repository);
+        var cache = new HubCache(Settings, listing.Repository);
         var missing = listing.IsLocal ? [] : files.Where(file => !cache.Has(listing.Commit, file)).ToList();
         if (missing.Count == 0)
         {

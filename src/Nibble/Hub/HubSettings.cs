@@ -32,6 +32,9 @@ public sealed class HubSettings
     /// <summary>Who asks, or null. It leaves this process as a header to <see cref="Endpoint"/> alone.</summary>
     internal string? Token { get; init; }
 
+    /// <summary>Whether links are not even tried, as on a system that has none.</summary>
+    internal bool WithoutLinks { get; init; }
+
     /// <summary>Settings from the process's environment.</summary>
     /// <exception cref="HubException">A variable does not hold what it should.</exception>
     public static HubSettings FromEnvironment() => From(

@@ -86,7 +86,11 @@ internal static class Refusals
         {
             HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError,
         }
-            && cause?.InnerException is not SocketException { SocketErrorCode: SocketError.ConnectionRefused },
+            && cause?.InnerException is not SocketException
+            {
+                SocketErrorCode: SocketError.ConnectionRefused or SocketError.NetworkUnreachable
+                    or SocketError.HostUnreachable or SocketError.HostNotFound,
+            },
     };
 
     /// <summary>Why a connection broke, in words that name no address: those of a store hold its signature.</summary>

@@ -70,6 +70,9 @@ public sealed record ModelConfig
     /// <summary>How the checkpoint's linears are stored, or null when dense.</summary>
     public required SavedQuantization? Quantization { get; init; }
 
+    /// <summary>Type that the weights were saved in, as the config says; null when it says none.</summary>
+    public DType? SavedType { get; init; }
+
     /// <summary>EOS ids named by the config; may be empty.</summary>
     public required IReadOnlyList<int> EosIds { get; init; }
 

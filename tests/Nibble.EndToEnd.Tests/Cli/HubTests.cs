@@ -123,6 +123,20 @@ public sealed class HubTests : IDisposable
     }
 
     [Fact]
+    public void Plan_WithoutWeights_IsThePlanWithThem()
+    {
+        var before = Run(Online, "plan", Config());
+        Assert.DoesNotContain(_hub.Requests, request => request.Host == "store");
+        Assert.Equal(0, Run(Online, "download", Model).ExitCode);
+        var after = Run(Online, "plan", Config());
+
+        Assert.True(before.ExitCode == 0, before.Error);
+        Assert.Contains($"the weights of {Model} are not here (10.46 MiB)", before.Error);
+        Assert.DoesNotContain("are not here", after.Error);
+        Assert.Equal(after.Output, before.Output);
+    }
+
+    [Fact]
     public void Download_PrintsTheFolderAlone()
     {
         var model = Run(Online, "download", Model);

@@ -75,8 +75,14 @@ internal sealed partial class FakeHub : IDisposable
     /// <summary>Files on a page of the tree.</summary>
     public int PageSize { get; set; } = 1000;
 
+    /// <summary>Where large files are redirected to in place of the store; null for the store.</summary>
+    public string? OtherStore { get; set; }
+
     /// <summary>Answer to a Range request with the whole content.</summary>
     public bool IgnoresRanges { get; set; }
+
+    /// <summary>Told of each request to the Hub.</summary>
+    public Action<HubRequest> Answering { get; set; } = _ => { };
 
     /// <summary>Waited for before bytes of a file are sent.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
@@ -104,7 +110,9 @@ internal sealed partial class FakeHub : IDisposable
 
     private async Task Answer(Exchange exchange)
     {
-        Requests.Enqueue(new HubRequest("hub", exchange.Path, exchange.Token, exchange.From));
+        var request = new HubRequest("hub", exchange.Path, exchange.Token, exchange.From);
+        Requests.Enqueue(request);
+        Answering(request);
         var path = exchange.Path.Split('?')[0];
         if (ApiPattern().Match(path) is { Success: true } api)
         {
@@ -136,7 +144,8 @@ internal sealed partial class FakeHub : IDisposable
         }
         else if (entry.Large)
         {
-            await exchange.Redirect($"http://127.0.0.1:{_store.Port}/{key}/{name}?signature=secret-signature")
+            await exchange.Redirect(
+                OtherStore ?? $"http://127.0.0.1:{_store.Port}/{key}/{name}?signature=secret-signature")
                 .ConfigureAwait(false);
         }
         else

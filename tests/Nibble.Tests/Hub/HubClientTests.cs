@@ -41,6 +41,25 @@ public sealed class HubClientTests : IDisposable
     }
 
     [Fact]
+    public async Task Download_WithoutLinks_PutsTheContentThere()
+    {
+        _world.WithoutLinks = true;
+        var model = _world.Hub.AddModel(Name).Add("config.json", "{}")
+            .Add("sub/w.safetensors", HubWorld.Bytes(9), large: true);
+
+        var listing = await _world.Fetch(Name);
+        await _world.Fetch(Name);
+
+        foreach (var (path, entry) in model.Files)
+        {
+            var file = Path.Combine(listing.Folder, path);
+            Assert.Null(new FileInfo(file).LinkTarget);
+            Assert.Equal(entry.Content, File.ReadAllBytes(file));
+            Assert.Single(_world.Hub.Requests, request => request.Path.Contains($"/resolve/{model.Commit}/{path}"));
+        }
+    }
+
+    [Fact]
     public async Task Download_Again_AsksForNoFile()
     {
         _world.Hub.AddModel(Name).Add("config.json", "{}").Add("w.safetensors", HubWorld.Bytes(9), large: true);
@@ -241,9 +260,16 @@ public sealed class HubClientTests : IDisposable
             model.Add($"w{i}.safetensors", Encoding.UTF8.GetBytes($"weights {i}"), large: true);
         }
 
-        var both = new[] { _world.Fetch(Name), _world.Fetch(Name) };
-        gate.SetResult();
-        var listings = await Task.WhenAll(both);
+        // No byte is sent before both know what is missing.
+        var listed = 0;
+        _world.Hub.Answering = request =>
+        {
+            if (request.Path.Contains("/tree/") && Interlocked.Increment(ref listed) == 2)
+            {
+                gate.SetResult();
+            }
+        };
+        var listings = await Task.WhenAll(_world.Fetch(Name), _world.Fetch(Name));
 
         Assert.Equal(listings[0].Folder, listings[1].Folder);
         Assert.Equal(6, _world.Hub.Requests.Count(r => r.Host == "store"));

@@ -25,6 +25,33 @@ public sealed class HubRefusalTests : IDisposable
     }
 
     [Theory]
+    [InlineData("http://store.example/w")]
+    [InlineData("file:///etc/passwd")]
+    [InlineData("ftp://127.0.0.1/w")]
+    public async Task Redirect_ToAnOpenOrOtherConnection_IsRefused(string address)
+    {
+        _world.Hub.AddModel(Name).Add("w.safetensors", HubWorld.Bytes(9), large: true);
+        _world.Hub.OtherStore = address;
+
+        var error = await Assert.ThrowsAsync<HubException>(() => _world.Fetch(Name));
+
+        Assert.Equal(HubError.Server, error.Error);
+        Assert.Contains("not https", error.Message);
+    }
+
+    [Fact]
+    public async Task Redirect_WithoutEnd_IsRefused()
+    {
+        _world.Hub.AddModel(Name).Add("w.safetensors", HubWorld.Bytes(9), large: true);
+        _world.Hub.OtherStore = $"/{Name}/resolve/main/w.safetensors";
+
+        var error = await Assert.ThrowsAsync<HubException>(() => _world.Fetch(Name, HubWorld.Secret));
+
+        Assert.Contains("redirects", error.Message);
+        Assert.All(_world.Hub.Requests, request => Assert.NotNull(request.Token));
+    }
+
+    [Theory]
     [InlineData(401)]
     [InlineData(403)]
     [InlineData(500)]

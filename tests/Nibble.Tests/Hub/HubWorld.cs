@@ -15,12 +15,16 @@ internal sealed class HubWorld : IDisposable
 
     public PatientClock Clock { get; } = new();
 
+    /// <summary>As on a system without links.</summary>
+    public bool WithoutLinks { get; set; }
+
     public HubClient Client(string? token = null, bool offline = false) => new(
         new HubSettings
         {
             Endpoint = Hub.Endpoint,
             CacheFolder = Cache,
             Offline = offline,
+            WithoutLinks = WithoutLinks,
             Token = token,
             AnswerTimeout = PatientClock.Limit,
             DownloadTimeout = PatientClock.Limit,

@@ -59,6 +59,13 @@ public static class FamilyTable
             Rope = Rope(reader),
             Windows = windows,
             Quantization = Quantization(reader),
+            SavedType = (reader.Text("dtype") ?? reader.Text("torch_dtype")) switch
+            {
+                "bfloat16" => DType.BF16,
+                "float16" => DType.F16,
+                "float32" => DType.F32,
+                _ => null,
+            },
             EosIds = reader.Ids("eos_token_id"),
         };
     }
