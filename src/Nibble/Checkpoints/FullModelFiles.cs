@@ -145,16 +145,19 @@ public static class FullModelFiles
     private static void WriteShard(string path, List<(StateTensor Tensor, SafetensorsDeclaration Declaration)> tensors)
     {
         using var writer = SafetensorsWriter.Create(path, tensors.Select(t => t.Declaration), [new("format", "pt")]);
+        var largest = Math.Min(StateTensor.PieceBytes, tensors.Max(t => t.Tensor.ByteCount));
+        var halves = new ushort[largest / sizeof(float)];
         foreach (var (tensor, declaration) in tensors)
         {
             tensor.ForEachPiece((_, piece) =>
-                writer.Append(tensor.Name, Rounded(piece, declaration)));
+                writer.Append(tensor.Name, Rounded(piece, declaration, halves)));
         }
 
         writer.Commit();
     }
 
-    private static ReadOnlySpan<byte> Rounded(ReadOnlyMemory<byte> piece, SafetensorsDeclaration declaration)
+    private static ReadOnlySpan<byte> Rounded(
+        ReadOnlyMemory<byte> piece, SafetensorsDeclaration declaration, ushort[] halves)
     {
         var length = piece.Length / sizeof(float);
         switch (declaration.Type)
@@ -162,24 +165,24 @@ public static class FullModelFiles
             case SafetensorsType.F32:
                 return piece.Span;
             case SafetensorsType.BF16:
-                var rounded = new ushort[length];
-                InRuns(rounded.Length, (first, count) => Bf16.FromSingle(
-                    MemoryMarshal.Cast<byte, float>(piece.Span).Slice(first, count), rounded.AsSpan(first, count)));
-                return MemoryMarshal.AsBytes(rounded.AsSpan());
+                InRuns(length, (first, count) => Bf16.FromSingle(
+                    MemoryMarshal.Cast<byte, float>(piece.Span).Slice(first, count), halves.AsSpan(first, count)));
+                break;
             case SafetensorsType.F16:
-                var halves = new Half[length];
-                InRuns(halves.Length, (first, count) =>
+                InRuns(length, (first, count) =>
                 {
                     var run = MemoryMarshal.Cast<byte, float>(piece.Span).Slice(first, count);
                     for (var i = 0; i < run.Length; i++)
                     {
-                        halves[first + i] = (Half)run[i];
+                        halves[first + i] = BitConverter.HalfToUInt16Bits((Half)run[i]);
                     }
                 });
-                return MemoryMarshal.AsBytes(halves.AsSpan());
+                break;
             default:
                 throw new CheckpointException(declaration.Name, "F32, BF16 or F16", declaration.Type.Name());
         }
+
+        return MemoryMarshal.AsBytes(halves.AsSpan(0, length));
     }
 
     private static void InRuns(int count, Action<int, int> run)

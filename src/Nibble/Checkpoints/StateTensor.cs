@@ -1,3 +1,4 @@
+using System.Buffers;
 using Nibble.Tensors;
 
 namespace Nibble.Checkpoints;
@@ -44,17 +45,21 @@ public sealed record StateTensor(string Name, DType DType, int Rows, int Cols, T
     }
 
     /// <summary>Gives the bytes in order, a piece at a time.</summary>
-    /// <param name="take">Called with the first byte's place and the piece.</param>
+    /// <param name="take">Called with the first byte's place and the piece, which is overwritten after the
+    /// call.</param>
     public void ForEachPiece(Action<long, ReadOnlyMemory<byte>> take)
     {
         ArgumentNullException.ThrowIfNull(take);
-        var buffer = new byte[Math.Min(PieceBytes, ByteCount)];
-        for (var at = 0L; at < ByteCount; at += buffer.Length)
+        // Rented: a model has hundreds of tensors, and each would leave a piece to be collected.
+        var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(PieceBytes, ByteCount));
+        for (var at = 0L; at < ByteCount; at += PieceBytes)
         {
-            var piece = buffer.AsMemory(0, (int)Math.Min(buffer.Length, ByteCount - at));
+            var piece = buffer.AsMemory(0, (int)Math.Min(PieceBytes, ByteCount - at));
             Read(at, piece.Span);
             take(at, piece);
         }
+
+        ArrayPool<byte>.Shared.Return(buffer);
     }
 
     private static TensorReader ReaderOf(string name, long bytes, ReadOnlyMemory<byte> data) => (offset, destination) =>
