@@ -179,7 +179,10 @@ public sealed class FineTuner(PreparedRun run, FineTunerOptions options)
         {
             if (!difference.StartsWith("config hash", StringComparison.Ordinal))
             {
-                throw new CheckpointException(folder, "a checkpoint of this run", difference);
+                var pin = RunFiles.OtherCommit(Config.BaseModel, content.Run) is { } commit
+                    ? $"; {Config.BaseModel.Name} has changed on the Hub: revision_of_model: {commit} names what it was"
+                    : "";
+                throw new CheckpointException(folder, "a checkpoint of this run", difference + pin);
             }
 
             options.Warn(

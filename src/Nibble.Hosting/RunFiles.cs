@@ -1,3 +1,4 @@
+using Nibble.Checkpoints;
 using Nibble.Config;
 using Nibble.Data.Sources;
 using Nibble.Hub;
@@ -89,6 +90,21 @@ public static class RunFiles
         using var search = new Search(options ?? new RunFilesOptions(), stop);
         return search.Repository(repository);
     }
+
+    /// <summary>The commit of the Hub that something was trained on, when it is another than the one at hand.</summary>
+    /// <param name="model">The base model at hand.</param>
+    /// <param name="trained">State of the run that trained it.</param>
+    /// <returns>Commit, or null when it is the same or not known.</returns>
+    public static string? OtherCommit(ModelSource model, RunState trained)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(trained);
+        return model.Commit is not null && trained.Provenance.TryGetValue(CommitKey(model.Name), out var commit)
+            && commit != model.Commit ? commit : null;
+    }
+
+    /// <summary>Under which name a run's provenance has a commit.</summary>
+    internal static string CommitKey(string name) => $"commit of {name}";
 
     private static bool IsHere(string path) => Directory.Exists(path) || File.Exists(path);
 
@@ -263,7 +279,9 @@ public static class RunFiles
             var folder = Path.GetDirectoryName(name);
             var (place, last) = Directory.Exists(folder) ? (folder, Path.GetFileName(name)) : (".", name.Split('/')[0]);
             var names = Directory.EnumerateFileSystemEntries(place).Select(path => Path.GetFileName(path)!).Order();
-            return NearestName.Find(last, names) is { } nearest
+
+            // Of a short name every other is near.
+            return last.Length > 3 && NearestName.Find(last, names) is { } nearest
                 ? $" (did you mean '{Path.Combine(place == "." ? "" : place, nearest)}'?)"
                 : "";
         }

@@ -82,7 +82,7 @@ internal static class RunIdentity
         {
             if (commit is not null)
             {
-                facts[$"commit of {name}"] = commit;
+                facts[RunFiles.CommitKey(name)] = commit;
             }
         }
 

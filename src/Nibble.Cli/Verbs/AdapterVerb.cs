@@ -71,6 +71,14 @@ internal abstract class AdapterVerb : ConfigVerb
     {
         var name = config.BaseModel.Name;
         terminal.Note($"loading {name}{(adapter is null ? " without an adapter" : $" with {adapter}")}");
+        if (adapter is not null && File.Exists(Path.Combine(adapter, RunState.FileName))
+            && RunFiles.OtherCommit(config.BaseModel, RunState.Read(adapter)) is { } commit)
+        {
+            terminal.Warn(
+                $"{adapter} was trained on commit {commit} of {name}, and {config.BaseModel.Commit} is loaded: "
+                + $"--revision_of_model {commit} loads what it was trained on.");
+        }
+
         return AdapterRuntimeOptions.Of(config, adapter);
     }
 }

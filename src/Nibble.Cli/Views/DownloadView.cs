@@ -72,6 +72,9 @@ internal static class DownloadView
     {
         private const int Parts = 10;
 
+        // What is here in a moment is told once, when it is.
+        private const long Noteworthy = 16 << 20;
+
         private (string Repository, long Total, long Part) _last;
 
         public void Report(HubProgress value)
@@ -79,7 +82,7 @@ internal static class DownloadView
             var isDone = value.Files == value.TotalFiles;
             var part = isDone ? Parts : Math.Min(Parts - 1, value.Bytes * Parts / Math.Max(1, value.TotalBytes));
             var isNew = (_last.Repository, _last.Total) != (value.Repository, value.TotalBytes);
-            if (!isNew && part <= _last.Part)
+            if ((!isNew && part <= _last.Part) || (!isDone && value.TotalBytes < Noteworthy))
             {
                 return;
             }

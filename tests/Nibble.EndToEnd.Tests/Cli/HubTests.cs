@@ -91,6 +91,7 @@ public sealed class HubTests : IDisposable
         Assert.DoesNotContain(Secret, trained.Output + trained.Error);
 
         // What main is now does not matter to a run that has ended.
+        var trainedOn = _model.Commit;
         _model.Commit = FakeHub.CommitOf("later");
         _hub.Requests.Clear();
         var validated = Run(Offline, "validate", Output);
@@ -99,6 +100,11 @@ public sealed class HubTests : IDisposable
         Assert.True(resumed.ExitCode == 0, resumed.Error);
         Assert.Contains("resuming from", resumed.Output);
         Assert.Empty(_hub.Requests);
+
+        // Where main is asked for again, it is another commit than the adapter's.
+        var evaluated = Run(Online, "evaluate", config);
+        Assert.True(evaluated.ExitCode == 0, evaluated.Error);
+        Assert.Matches($"was trained on commit {trainedOn} of {Model}, and {_model.Commit} is loaded", evaluated.Error);
     }
 
     [Fact]
