@@ -80,18 +80,18 @@ internal static class Refusals
         $"{about}: {settings.Endpoint.Host} cannot be reached: {reason}. Check the network and HF_ENDPOINT; "
         + "HF_HUB_OFFLINE=1 uses only what the cache has.",
         cause)
-    {
-        // What has no name or no listener is not there a second later either.
-        IsTransient = cause is not HttpRequestException
         {
-            HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError,
-        }
+            // What has no name or no listener is not there a second later either.
+            IsTransient = cause is not HttpRequestException
+            {
+                HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError,
+            }
             && cause?.InnerException is not SocketException
             {
                 SocketErrorCode: SocketError.ConnectionRefused or SocketError.NetworkUnreachable
                     or SocketError.HostUnreachable or SocketError.HostNotFound,
             },
-    };
+        };
 
     /// <summary>Why a connection broke, in words that name no address: those of a store hold its signature.</summary>
     public static string Reason(Exception error) => error switch
