@@ -26,7 +26,7 @@ internal static class MergeFidelity
     /// <summary>The rows that are measured, as batches.</summary>
     /// <param name="rows"><c>eval</c> or <c>train</c>.</param>
     /// <param name="samples">Rows, from the first, until they have the tokens asked for.</param>
-    public sealed record Selection(string rows, IReadOnlyList<Sample> samples)
+    public sealed class Selection(string rows, IReadOnlyList<Sample> samples)
     {
         /// <summary>Where the rows are from.</summary>
         public string Rows => rows;

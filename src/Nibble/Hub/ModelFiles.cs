@@ -78,11 +78,17 @@ public static class ModelFiles
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return
+            List<string> names =
             [
                 .. document.RootElement.GetProperty("weight_map").EnumerateObject()
                     .Select(tensor => tensor.Value.GetString() ?? "").Distinct().Order(StringComparer.Ordinal),
             ];
+            return names.Find(name => !name.EndsWith(".safetensors", StringComparison.Ordinal)) is not { } other
+                ? names
+                : throw new HubException(
+                    HubError.Unsuitable,
+                    $"{listing.Repository}: expected shards named *.safetensors in {Index}, found "
+                    + $"{HubPath.Shown(other)}, which is never opened. Choose a repository with safetensors.");
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
