@@ -35,7 +35,12 @@ public sealed unsafe partial class CpuBackend
         _team.Run(
             new SwiGluBackwardJob
             {
-                Rows = _rows, Dh = dh, GateUp = gateUp, DGateUp = dGateUp, H = h, Units = units,
+                Rows = _rows,
+                Dh = dh,
+                GateUp = gateUp,
+                DGateUp = dGateUp,
+                H = h,
+                Units = units,
             },
             units);
     }
