@@ -11,12 +11,16 @@ internal sealed class HubConnection : IDisposable
 {
     private const int MostRedirects = 8;
     private const int MostRetries = 5;
+
+    // Where nothing has ever answered, behind a firewall say, five more waits only keep a user from the message.
+    private const int MostRetriesUnanswered = 1;
     private static readonly TimeSpan _firstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan _longestPause = TimeSpan.FromSeconds(60);
 
     private readonly HubSettings _settings;
     private readonly TimeProvider _time;
     private readonly HttpClient _http;
+    private volatile bool _hasAnswered;
 
     public HubConnection(HubSettings settings, TimeProvider time)
     {
@@ -42,7 +46,8 @@ internal sealed class HubConnection : IDisposable
     /// <param name="path">Escaped path, without a slash at its start.</param>
     public Uri Address(string path) => new($"{_settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{path}");
 
-    /// <summary>Does something up to six times, with growing pauses, as long as the failure may pass.</summary>
+    /// <summary>Does something up to six times, twice while nothing has ever answered, with growing pauses, as long as
+    /// the failure may pass.</summary>
     /// <param name="attempt">What to do; returns bytes gained before a failure through its argument, which starts the
     /// count of failures anew.</param>
     /// <param name="stop">Ends it between attempts.</param>
@@ -54,7 +59,8 @@ internal sealed class HubConnection : IDisposable
             {
                 return await attempt(() => failures = 1).ConfigureAwait(false);
             }
-            catch (HubException e) when (e.IsTransient && failures <= MostRetries)
+            catch (HubException e) when (e.IsTransient
+                && failures <= (_hasAnswered ? MostRetries : MostRetriesUnanswered))
             {
                 var pause = e.RetryAfter ?? _firstPause * (1 << (failures - 1));
                 await Task.Delay(pause < _longestPause ? pause : _longestPause, _time, stop).ConfigureAwait(false);
@@ -88,6 +94,7 @@ internal sealed class HubConnection : IDisposable
             }
 
             var response = await SendAsync(request, about, stop).ConfigureAwait(false);
+            _hasAnswered = true;
             var target = response.Headers.Location;
             if (response.StatusCode is HttpStatusCode.Moved or HttpStatusCode.Found or HttpStatusCode.SeeOther
                 or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect && target is not null)

@@ -209,6 +209,18 @@ public sealed class HubClientTests : IDisposable
     }
 
     [Fact]
+    public async Task List_NothingEverAnswers_GivesUpAfterASecondAttempt()
+    {
+        _world.Hub.AddModel(Name).Add("config.json", "{}");
+        _world.Hub.Answering = _ => throw new IOException("as where a firewall closes every connection");
+
+        var error = await Assert.ThrowsAsync<HubException>(() => _world.Fetch(Name));
+
+        Assert.Equal(HubError.Network, error.Error);
+        Assert.Equal(1, _world.Clock.Pauses);
+    }
+
+    [Fact]
     public async Task List_ManyPages_AreAllRead()
     {
         var model = _world.Hub.AddModel(Name);
