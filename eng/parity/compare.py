@@ -20,16 +20,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from checks import check, finish
 from nf4 import round_trip
 
 OUT = sys.argv[1]
-failed = False
-
-
-def check(what, value, limit):
-    global failed
-    failed |= not value <= limit
-    print(f"{'ok  ' if value <= limit else 'FAIL'} {what:58} {value:.3e}   limit {limit:.1e}")
 
 
 def relative(a, b):
@@ -103,4 +97,4 @@ for i in range(4):
     # Two independent roundings: sqrt(2) of one distance from fp32, with the same slack.
     limit = SLACK * 2 ** 0.5 * relative(theirs[f"row{i}.logits"], theirs[f"exact.row{i}.logits"])
     check(f"row{i}.logits of what we trained, in {library}", relative(trained[f"row{i}.logits"], logits), limit)
-sys.exit(1 if failed else 0)
+finish()

@@ -15,14 +15,9 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from checks import check, finish
+
 OUT = sys.argv[1]
-failed = False
-
-
-def check(what, value, limit):
-    global failed
-    failed |= not value <= limit
-    print(f"{'ok  ' if value <= limit else 'FAIL'} {what:58} {value:.3e}   limit {limit:.1e}")
 
 
 def load(folder, dtype):
@@ -49,4 +44,4 @@ far = sum(((s > 1) & (expected[n].abs() + ours[n].abs() > 1e-6)).sum().item() fo
 check("values that differ by more than a step", far, 0)
 loaded = load(f"{OUT}/out/merged", torch.bfloat16).state_dict()
 check("tensors that transformers loads otherwise", sum(not torch.equal(loaded[n].cpu(), ours[n]) for n in ours), 0)
-sys.exit(1 if failed else 0)
+finish()

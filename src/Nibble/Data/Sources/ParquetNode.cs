@@ -100,81 +100,81 @@ internal abstract class ParquetNode
         }
     }
 
+    /// <summary>Elements that repeat.</summary>
     /// <param name="repetition">Repetition level of all its elements but the first.</param>
     /// <param name="level">Definition level at which it has an element; one less is an empty list, anything below is no
     /// list.</param>
-    /// <param name="item">Element.</param>
-    private sealed class ParquetList(int repetition, int level, ParquetNode item) : ParquetNode
+    private abstract class ParquetRepeated(int repetition, int level) : ParquetNode
     {
-        private protected override ParquetColumn First { get; } = item.First;
-
-        public override void Write(Utf8JsonWriter writer)
+        public sealed override void Write(Utf8JsonWriter writer)
         {
             var definition = First.Definition;
-            if (definition < level)
+            if (definition < level - 1)
             {
                 Skip();
-                if (definition < level - 1)
-                {
-                    writer.WriteNullValue();
-                    return;
-                }
-
-                writer.WriteStartArray();
-                writer.WriteEndArray();
+                writer.WriteNullValue();
                 return;
             }
 
-            writer.WriteStartArray();
-            do
+            Start(writer);
+            if (definition < level)
             {
-                item.Write(writer);
+                Skip();
             }
-            while (First.Repetition == repetition);
-            writer.WriteEndArray();
+            else
+            {
+                do
+                {
+                    WriteElement(writer);
+                }
+                while (First.Repetition == repetition);
+            }
+
+            End(writer);
         }
 
+        protected abstract void Start(Utf8JsonWriter writer);
+
+        protected abstract void WriteElement(Utf8JsonWriter writer);
+
+        protected abstract void End(Utf8JsonWriter writer);
+    }
+
+    private sealed class ParquetList(int repetition, int level, ParquetNode item) : ParquetRepeated(repetition, level)
+    {
+        private protected override ParquetColumn First { get; } = item.First;
+
         public override void Skip() => item.Skip();
+
+        protected override void Start(Utf8JsonWriter writer) => writer.WriteStartArray();
+
+        protected override void WriteElement(Utf8JsonWriter writer) => item.Write(writer);
+
+        protected override void End(Utf8JsonWriter writer) => writer.WriteEndArray();
     }
 
     /// <summary>An object whose names are the keys as text.</summary>
-    private sealed class ParquetMap(int repetition, int level, ParquetNode key, ParquetNode value) : ParquetNode
+    private sealed class ParquetMap(int repetition, int level, ParquetNode key, ParquetNode value)
+        : ParquetRepeated(repetition, level)
     {
         private readonly ParquetKey _key = new();
 
         private protected override ParquetColumn First { get; } = key.First;
-
-        public override void Write(Utf8JsonWriter writer)
-        {
-            var definition = First.Definition;
-            if (definition < level)
-            {
-                Skip();
-                if (definition < level - 1)
-                {
-                    writer.WriteNullValue();
-                    return;
-                }
-
-                writer.WriteStartObject();
-                writer.WriteEndObject();
-                return;
-            }
-
-            writer.WriteStartObject();
-            do
-            {
-                writer.WritePropertyName(_key.Take(key));
-                value.Write(writer);
-            }
-            while (First.Repetition == repetition);
-            writer.WriteEndObject();
-        }
 
         public override void Skip()
         {
             key.Skip();
             value.Skip();
         }
+
+        protected override void Start(Utf8JsonWriter writer) => writer.WriteStartObject();
+
+        protected override void WriteElement(Utf8JsonWriter writer)
+        {
+            writer.WritePropertyName(_key.Take(key));
+            value.Write(writer);
+        }
+
+        protected override void End(Utf8JsonWriter writer) => writer.WriteEndObject();
     }
 }
