@@ -5,12 +5,12 @@ namespace Nibble.Hosting;
 
 /// <summary>
 /// What a model predicts at every trained token of some rows: its loss there, the likeliest token, and when others are
-/// to be compared with it also its likeliest tokens with their probabilities, which is all of a distribution that
-/// matters and little enough to keep.
+/// to be compared with it also its likeliest tokens with their probabilities, which are few enough to keep.
 /// </summary>
 internal sealed class TokenPredictions
 {
-    // Of 150,000 tokens, those beyond the 256 likeliest rarely hold a thousandth of the probability.
+    // The rest counts as one token, so a divergence is a lower bound: close where a model is sure, loose where its
+    // distribution is flat.
     private const int Kept = 256;
 
     // A rest that rounding has emptied must not make a divergence infinite.

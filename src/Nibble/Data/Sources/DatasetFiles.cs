@@ -21,7 +21,7 @@ internal static class DatasetFiles
         foreach (var file in Find(dataset, isTest))
         {
             var rows = 0L;
-            foreach (var row in ReadFile(file, dataset.FileFormat ?? FormatOf(file)))
+            foreach (var row in ReadFile(file, dataset.FileFormat ?? FormatOf(file) ?? "json"))
             {
                 rows++;
                 yield return row;
@@ -66,9 +66,7 @@ internal static class DatasetFiles
         }
 
         var found = Directory.EnumerateFiles(folder)
-            .Where(file =>
-                JsonRows.IsJson(file)
-                || Path.GetExtension(file).ToUpperInvariant() is ".CSV" or ".TXT" or ".PARQUET")
+            .Where(file => FormatOf(file) is not null)
             .Order(StringComparer.Ordinal).ToList();
         if (found.Count == 0)
         {
@@ -111,13 +109,15 @@ internal static class DatasetFiles
         return Array.FindIndex(SplitNames, names => Array.Exists(words, names.Contains));
     }
 
-    private static string FormatOf(string file) => Path.GetExtension(file).ToUpperInvariant() switch
-    {
-        ".CSV" => "csv",
-        ".TXT" => "text",
-        ".PARQUET" => "parquet",
-        _ => "json",
-    };
+    /// <summary>What a file of rows is by its name, or null when the name does not say.</summary>
+    internal static string? FormatOf(string file) => JsonRows.IsJson(file) ? "json"
+        : Path.GetExtension(file).ToUpperInvariant() switch
+        {
+            ".CSV" => "csv",
+            ".TXT" => "text",
+            ".PARQUET" => "parquet",
+            _ => null,
+        };
 
     private static IEnumerable<Row> ReadFile(string file, string format) => format switch
     {

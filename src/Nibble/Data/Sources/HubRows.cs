@@ -171,14 +171,7 @@ public static partial class HubRows
 
     private static string Stem(HubFile file) => file.Name.Split('.')[0];
 
-    private static string? FormatOf(HubFile file) => JsonRows.IsJson(file.Name) ? "json"
-        : Path.GetExtension(file.Name).ToUpperInvariant() switch
-        {
-            ".CSV" => "csv",
-            ".TXT" => "text",
-            ".PARQUET" => "parquet",
-            _ => null,
-        };
+    private static string? FormatOf(HubFile file) => DatasetFiles.FormatOf(file.Name);
 
     private static string Folders(List<HubFile> rows) =>
         string.Join(", ", rows.Select(TopFolder).Where(folder => folder.Length > 0).Distinct().Take(20));
